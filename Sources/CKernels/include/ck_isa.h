@@ -1,0 +1,22 @@
+// Instruction sets and their kernel tables. Every kernel body (*.inc) is compiled once per set; a table
+// gathers the results. Callers take a table as a parameter, so that tests run every set of this machine.
+#pragma once
+#include <stddef.h>
+
+struct ck_gemm_ops;
+struct ck_attention_ops;
+struct ck_row_ops;
+struct ck_elementwise_ops;
+struct ck_convert_ops;
+
+typedef struct ck_isa {
+  const char *name;  // "generic", "avx2", "avx512", "avx512bf16"
+  const struct ck_gemm_ops *gemm;
+  const struct ck_attention_ops *attention;
+  const struct ck_row_ops *rows;
+  const struct ck_elementwise_ops *elementwise;
+  const struct ck_convert_ops *convert;
+} ck_isa;
+
+// The sets this CPU can run, slowest first; "generic" is always there. Returns their number.
+size_t ck_isa_available(const ck_isa **tables, size_t capacity);

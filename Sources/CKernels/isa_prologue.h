@@ -1,0 +1,22 @@
+// What every instruction-set file includes before it switches target features on: headers must not see the pragma.
+#pragma once
+#include <math.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+#include "CKernels.h"
+
+#define CK_LEVEL_GENERIC 0
+#define CK_LEVEL_AVX2 1
+#define CK_LEVEL_AVX512 2
+#define CK_LEVEL_AVX512BF16 3
+
+#define CK_ISA_TABLE(isa_name)                                                                         \
+  {                                                                                                    \
+    .name = isa_name, .gemm = &CK(gemm_ops), .attention = &CK(attention_ops), .rows = &CK(row_ops),    \
+    .elementwise = &CK(elementwise_ops), .convert = &CK(convert_ops),                                  \
+  }
