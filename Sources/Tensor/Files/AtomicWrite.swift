@@ -1,0 +1,121 @@
+// Output files: written beside their place under another name, then renamed, so that nobody sees half a file.
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+/// A file that appears under its name, complete, when it is committed, and not at all when it isn't.
+///
+/// Bytes go to a temporary file in the same folder; ``commit(synchronised:)`` renames it. A file that exists already
+/// is replaced in one step, readers that have it mapped keep the old contents. Without a commit (an error was thrown)
+/// the temporary file is removed when this object goes.
+///
+/// One task writes at a time.
+public final class AtomicFile {
+  public let path: String
+  private let temporaryPath: String
+  private let descriptor: Int32
+  private var isCommitted = false
+  private var buffer: [UInt8] = []
+  /// Bytes written so far, also those that wait in the buffer.
+  public private(set) var position = 0
+
+  private static let bufferSize = 1 << 18
+
+  /// - Throws: `FileError` when no file can be created in the folder of `path`
+  public init(path: String) throws {
+    self.path = path
+    (descriptor, temporaryPath) = try Self.createTemporary(beside: path)
+    buffer.reserveCapacity(Self.bufferSize)
+  }
+
+  deinit {
+    close(descriptor)
+    if !isCommitted { unlink(temporaryPath) }
+  }
+
+  /// Writes `contents` to `path`, atomically.
+  public static func write(_ contents: [UInt8], to path: String, synchronised: Bool = false) throws {
+    let file = try AtomicFile(path: path)
+    try file.write(contents)
+    try file.commit(synchronised: synchronised)
+  }
+
+  /// Appends bytes.
+  public func write(_ bytes: UnsafeRawBufferPointer) throws {
+    position += bytes.count
+    if buffer.count + bytes.count <= Self.bufferSize {
+      buffer.append(contentsOf: bytes)
+      return
+    }
+    try flush()
+    if bytes.count <= Self.bufferSize {
+      buffer.append(contentsOf: bytes)
+    } else {
+      try writeThrough(bytes)
+    }
+  }
+
+  /// Appends bytes.
+  public func write(_ bytes: [UInt8]) throws {
+    try bytes.withUnsafeBytes { try write($0) }
+  }
+
+  /// Replaces bytes that were written before, such as a size that was not yet known.
+  func overwrite(at offset: Int, _ bytes: [UInt8]) throws {
+    try flush()
+    var done = 0
+    while done < bytes.count {
+      let count = bytes.withUnsafeBytes { raw in
+        pwrite(descriptor, raw.baseAddress.map { $0 + done }, raw.count - done, off_t(offset + done))
+      }
+      if count < 0, errno == EINTR { continue }
+      guard count > 0 else { throw FileError("write", temporaryPath) }
+      done += count
+    }
+  }
+
+  /// Gives the file its name.
+  ///
+  /// - Parameter synchronised: waits until the bytes are on the disk, so that not even a power cut leaves half a file
+  public func commit(synchronised: Bool = false) throws {
+    try flush()
+    if synchronised, fsync(descriptor) != 0 { throw FileError("synchronise", temporaryPath) }
+    guard rename(temporaryPath, path) == 0 else { throw FileError("replace", path) }
+    isCommitted = true
+  }
+
+  private func flush() throws {
+    try buffer.withUnsafeBytes { try writeThrough($0) }
+    buffer.removeAll(keepingCapacity: true)
+  }
+
+  private func writeThrough(_ bytes: UnsafeRawBufferPointer) throws {
+    var rest = bytes
+    while let start = rest.baseAddress, rest.count > 0 {
+      let count = systemWrite(descriptor, start, rest.count)
+      if count < 0, errno == EINTR { continue }
+      guard count > 0 else { throw FileError("write", temporaryPath) }
+      rest = UnsafeRawBufferPointer(rebasing: rest[count...])
+    }
+  }
+
+  /// A new file in the folder of `path`, with the permissions of any other new file.
+  private static func createTemporary(beside path: String) throws -> (Int32, String) {
+    for _ in 0..<16 {
+      let candidate = path + ".part-" + String(UInt64.random(in: 0 ... .max), radix: 36)
+      let descriptor = open(candidate, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
+      if descriptor >= 0 { return (descriptor, candidate) }
+      if errno != EEXIST { break }
+    }
+    throw FileError("create", path)
+  }
+}
+
+private func systemWrite(_ descriptor: Int32, _ bytes: UnsafeRawPointer, _ count: Int) -> Int {
+  write(descriptor, bytes, count)
+}

@@ -1,0 +1,28 @@
+// What the operating system refused: opening, mapping, writing or renaming a file.
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+/// An operation on a file that the operating system refused.
+public struct FileError: Error, Equatable, CustomStringConvertible {
+  public let path: String
+  /// What was tried, as a verb: "open", "map", "write".
+  public let operation: String
+  /// The system's error number.
+  public let code: Int32
+
+  init(_ operation: String, _ path: String, code: Int32 = errno) {
+    self.operation = operation
+    self.path = path
+    self.code = code
+  }
+
+  public var description: String {
+    "cannot \(operation) \(path): \(String(cString: strerror(code)))"
+  }
+}

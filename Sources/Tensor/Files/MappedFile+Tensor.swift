@@ -1,0 +1,21 @@
+// Tensors that lie in a mapped file.
+
+extension MappedFile {
+  /// A view on `range`, without a copy, at any alignment. The tensor keeps the file mapped.
+  ///
+  /// Booleans are the exception: bytes other than 0 and 1, which mean true, are replaced in a copy.
+  ///
+  /// - Parameter range: within the file, and as many bytes as shape and type need: the format readers have checked it
+  func tensor(_ range: Range<Int>, _ dtype: DType, _ shape: [Int]) -> Tensor {
+    let part = UnsafeRawBufferPointer(rebasing: bytes[range])
+    if dtype == .bool, part.contains(where: { $0 > 1 }) {
+      var tensor = Tensor(uninitialized: shape, dtype: .bool)
+      let target = tensor.uniquePointer()
+      for (index, byte) in part.enumerated() { target.storeBytes(of: byte == 0 ? 0 : 1, toByteOffset: index, as: UInt8.self) }
+      return tensor
+    }
+    let start = bytes.baseAddress.map { $0 + range.lowerBound }
+    guard let start else { return Tensor(uninitialized: shape, dtype: dtype) }
+    return Tensor(storage: Storage(mapped: start, byteCount: range.count, owner: self), dtype: dtype, shape: shape)
+  }
+}

@@ -1,0 +1,119 @@
+// The bytes of a file, mapped read-only: what the format readers parse and what tensors of a checkpoint lie in.
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+/// The bytes of a file, mapped into memory for reading, or bytes that are in memory already.
+///
+/// Pages are read from the disk when they are first touched, and the system may drop them again; a checkpoint larger
+/// than the memory can be mapped. The mapping lives as long as this object, and tensors that lie in it keep it alive.
+///
+/// The size is taken once, when the file is mapped. A file that another process truncates afterwards loses its pages,
+/// and touching them ends this process with SIGBUS; replace files by renaming a new one over them, as every writer of
+/// this package does, and never by rewriting them in place.
+public final class MappedFile: Sendable {
+  public let path: String
+  /// Size in bytes.
+  public let count: Int
+  private nonisolated(unsafe) let base: UnsafeRawPointer
+  private let isMapping: Bool
+
+  /// Maps the file at `path`.
+  ///
+  /// - Throws: `FileError` when the file cannot be opened, is not a regular file, or cannot be mapped
+  public init(path: String) throws {
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw FileError("open", path) }
+    defer { close(descriptor) }
+    var status = stat()
+    guard fstat(descriptor, &status) == 0 else { throw FileError("open", path) }
+    guard status.st_mode & S_IFMT == S_IFREG else {
+      throw FileError("open", path, code: status.st_mode & S_IFMT == S_IFDIR ? EISDIR : EINVAL)
+    }
+    guard let size = Int(exactly: status.st_size) else { throw FileError("map", path, code: EFBIG) }
+    self.path = path
+    count = size
+    isMapping = size > 0
+    guard size > 0 else {
+      base = UnsafeRawPointer(Self.allocated(bytes: 0))
+      return
+    }
+    guard let address = mmap(nil, size, PROT_READ, MAP_PRIVATE, descriptor, 0), address != MAP_FAILED else {
+      throw FileError("map", path)
+    }
+    base = UnsafeRawPointer(address)
+  }
+
+  /// A copy of bytes in memory that the format readers can treat as a file.
+  ///
+  /// - Parameter name: stands for the path in error messages
+  public init(contents: [UInt8], name: String) {
+    path = name
+    count = contents.count
+    isMapping = false
+    let memory = Self.allocated(bytes: contents.count)
+    contents.withUnsafeBytes { source in
+      if let start = source.baseAddress { memory.copyMemory(from: start, byteCount: source.count) }
+    }
+    base = UnsafeRawPointer(memory)
+  }
+
+  deinit {
+    if isMapping {
+      munmap(UnsafeMutableRawPointer(mutating: base), count)
+    } else {
+      base.deallocate()
+    }
+  }
+
+  /// All bytes. Valid only while this object lives: hold it, or use ``withBytes(_:)``.
+  var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: base, count: count) }
+
+  /// Calls `body` with all bytes of the file.
+  public func withBytes<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) rethrows -> Result {
+    try withExtendedLifetime(self) { try body(bytes) }
+  }
+
+  /// What the system should expect of a range of bytes.
+  public enum Advice: Sendable {
+    /// It will be read soon: start reading ahead.
+    case willNeed
+    /// It will not be read for a while: its pages may go. They are read from the disk again when touched.
+    case dontNeed
+    /// It will be read from front to back.
+    case sequential
+  }
+
+  /// Tells the system how a range of bytes is going to be used. Only pages that lie wholly in the range are dropped,
+  /// so that a neighbour's bytes stay.
+  ///
+  /// - Parameter range: byte offsets in the file; the part beyond its end is ignored
+  public func advise(_ advice: Advice, _ range: Range<Int>? = nil) {
+    guard isMapping else { return }
+    let range = (range ?? 0..<count).clamped(to: 0..<count)
+    let page = Int(sysconf(Int32(_SC_PAGESIZE)))
+    var lower = range.lowerBound / page * page
+    var upper = range.upperBound
+    if advice == .dontNeed {
+      lower = (range.lowerBound + page - 1) / page * page
+      upper = upper == count ? count : upper / page * page
+    }
+    guard lower < upper else { return }
+    let start = UnsafeMutableRawPointer(mutating: base + lower)
+    switch advice {
+    case .willNeed: madvise(start, upper - lower, Int32(MADV_WILLNEED))
+    case .dontNeed: madvise(start, upper - lower, Int32(MADV_DONTNEED))
+    case .sequential: madvise(start, upper - lower, Int32(MADV_SEQUENTIAL))
+    }
+  }
+
+  /// Memory of exactly the size asked for, so that a sanitizer sees a reader's step beyond the end.
+  private static func allocated(bytes: Int) -> UnsafeMutableRawPointer {
+    UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 1)
+  }
+}
