@@ -10,9 +10,19 @@ extension Tensor {
     case .i64: return spread(scalars(as: Int64.self).map(Double.init), target)
     case .i32: return spread(scalars(as: Int32.self).map(Double.init), target)
     case .u8: return spread(scalars(as: UInt8.self).map(Double.init), target)
+    case .f8e4m3: return spread(view8().map { Self.f8($0, 4, 7, 3) }, target)
+    case .f8e5m2: return spread(view8().map { Self.f8($0, 5, 15, 2) }, target)
     case .bool: return spread(scalars(as: Bool.self).map { $0 ? 1 : 0 }, target)
     default: tensorFailure("converted: \(dtype) to \(target)")
     }
+  }
+  private func view8() -> [UInt8] { bytes }
+  private static func f8(_ b: UInt8, _ e: Int, _ bias: Int, _ m: Int) -> Double {
+    let sign = b & 0x80 == 0 ? 1.0 : -1.0, ex = Int(b & 0x7F) >> m, ma = Int(b) & ((1 << m) - 1)
+    if e == 4, ex == 15, ma == 7 { return .nan }
+    if e == 5, ex == 31 { return ma == 0 ? sign * .infinity : .nan }
+    let f = ex == 0 ? Double(ma) / Double(1 << m) : 1 + Double(ma) / Double(1 << m)
+    return sign * f * Double(sign: .plus, exponent: max(ex, 1) - bias, significand: 1)
   }
   private func spread(_ v: [Double], _ target: DType) -> Tensor {
     switch target {

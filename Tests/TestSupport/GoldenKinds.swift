@@ -1,0 +1,9 @@
+/// The kinds of golden case that the test target of the Tensor module runs. A kind that is nowhere in this file fails
+/// `everyCaseIsRecognised`.
+public enum TensorKind: String, GoldenKind {
+  case safetensorsFile = "safetensors_file"
+  case safetensorsMalformed = "safetensors_malformed"
+}
+
+/// Every kind of every target.
+public let recognisedKinds: Set<String> = Set(TensorKind.allCases.map(\.rawValue))
