@@ -9,6 +9,7 @@
 #include <immintrin.h>
 #endif
 #include "CKernels.h"
+#include "gemm_plan.h"
 
 #define CK_LEVEL_GENERIC 0
 #define CK_LEVEL_AVX2 1

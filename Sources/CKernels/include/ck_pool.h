@@ -15,7 +15,7 @@ void ck_pool_run(size_t chunks, __attribute__((swift_attr("@Sendable"))) ck_chun
 
 // Scratch of at least `bytes` bytes, 64-byte aligned, owned by the calling thread and slot, kept for the next
 // call. NULL only when memory is exhausted. A kernel that calls another must not share its slot.
-enum { ck_scratch_gemm_a, ck_scratch_gemm_b, ck_scratch_attention, ck_scratch_rows, ck_scratch_slots };
+enum { ck_scratch_gemm_a, ck_scratch_gemm_b, ck_scratch_gemm_bias, ck_scratch_attention, ck_scratch_rows, ck_scratch_slots };
 void *ck_scratch(unsigned slot, size_t bytes);
 // Frees the calling thread's scratch.
 void ck_scratch_release(void);

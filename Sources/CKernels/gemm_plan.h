@@ -1,0 +1,84 @@
+// What the planner (gemm.c, conv.c) hands to the kernels of an instruction set (gemm*.inc).
+#pragma once
+#include <string.h>
+
+#include "ck_gemm.h"
+
+// The bounds every table keeps to, so that the planner can size its scratch.
+enum { ck_gemm_max_tile_rows = 16, ck_gemm_max_tile_columns = 64 };
+
+// One row of A with everything its results need.
+typedef struct ck_gemm_row {
+  const char *a;
+  char *c;
+  const char *residual;
+  const float *gate;
+} ck_gemm_row;
+
+typedef struct ck_gemm_plan {
+  // The product, of at most a few hundred rows at a time (a "slab").
+  size_t rows, columns, depth;
+  ck_gemm_type a_type, b_type, c_type, residual_type;
+  ptrdiff_t a_column_stride;                   // bytes
+  const char *b;
+  ptrdiff_t b_row_stride, b_column_stride;     // bytes
+  const ck_gemm_row *row;
+  const float *bias;                           // per column, or per row of C when bias_per_row
+  bool bias_per_row;
+  float alpha;
+  ck_activation activation;
+
+  // A convolution's B is gathered from the picture instead: columns are output positions, k is (channel, tap).
+  const ck_conv_args *conv;
+  const float *conv_x;                         // the group's first channel in the first picture
+  size_t conv_taps;
+  size_t pictures;                             // chunks also run over pictures
+  size_t b_picture_stride, c_picture_stride;   // bytes; C's is the residual's too
+
+  // The partition.
+  bool dot;                                    // multiply in bf16 pairs
+  size_t steps, step_blocks;                   // k or pairs of k, and how many blocks of them
+  size_t tiles;                                // row tiles of the slab, of nearly equal height
+  size_t tiles_per_chunk, row_chunks;
+  size_t panels, panels_per_chunk, column_chunks;
+  uint32_t *packed_a;                          // [step block][tile][step][row of the tile]
+  _Atomic bool *failed;                        // set when a chunk found no memory
+} ck_gemm_plan;
+
+typedef struct ck_gemm_ops {
+  size_t tile_rows, tile_columns, block_steps;
+  bool has_dot;
+  void (*pack_a)(const ck_gemm_plan *plan, size_t tile);  // one row tile, all of k
+  void (*chunk)(const ck_gemm_plan *plan, size_t chunk);
+} ck_gemm_ops;
+
+// The kernels' part of a plan that has rows, columns, depth, operands and `dot`: partitions, packs and runs it.
+// `rows` is called for each slab to fill the row table with the rows from `first` on.
+typedef void ck_gemm_fill_rows(const void *context, size_t first, size_t count, ck_gemm_row *row);
+bool ck_gemm_run(const ck_gemm_ops *ops, ck_gemm_plan *plan, ck_gemm_fill_rows *fill, const void *context);
+
+// Below this many multiply-adds a chunk is not worth handing to another thread.
+enum { ck_gemm_minimum_chunk = 1 << 18 };
+
+static inline size_t ck_gemm_ceil_div(size_t a, size_t b) { return (a + b - 1) / b; }
+// First row of a tile: rows are dealt out evenly, so that 9 rows are 5 + 4 and not 8 + 1.
+static inline size_t ck_gemm_tile_start(const ck_gemm_plan *plan, size_t tile) {
+  const size_t extra = plan->rows % plan->tiles;
+  return tile * (plan->rows / plan->tiles) + (tile < extra ? tile : extra);
+}
+static inline size_t ck_gemm_element_size(ck_gemm_type type) { return type == ck_gemm_f32 ? 4 : 2; }
+
+static inline float ck_gemm_half_to_float(uint16_t h) {
+  const uint32_t sign = (uint32_t)(h & 0x8000) << 16, magnitude = h & 0x7fff;
+  if (magnitude >= 0x7c00) {  // infinity, NaN
+    const uint32_t bits = sign | 0x7f800000 | (magnitude & 0x3ff) << 13;
+    float x;
+    memcpy(&x, &bits, 4);
+    return x;
+  }
+  const uint32_t scaled = magnitude << 13;
+  float x;
+  memcpy(&x, &scaled, 4);
+  x *= 0x1p112f;  // rebias the exponent; denormals come out right too
+  return sign ? -x : x;
+}
