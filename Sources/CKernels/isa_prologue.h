@@ -9,6 +9,7 @@
 #include <immintrin.h>
 #endif
 #include "CKernels.h"
+#include "attention_shared.h"
 #include "gemm_plan.h"
 
 #define CK_LEVEL_GENERIC 0
