@@ -1,10 +1,5 @@
 // Attention's driver: cuts the query rows of every head into chunks for the pool. The arithmetic is in attention.inc.
 #include <stdatomic.h>
-#include <stdlib.h>
-#include <string.h>
-#if defined(__x86_64__)
-#include <cpuid.h>
-#endif
 
 #include "attention_shared.h"
 #include "ck_isa.h"
@@ -24,18 +19,6 @@ typedef struct {
   atomic_bool failed;
 } job_t;
 
-// vdpbf16ps issues every cycle on AMD's cores and every other one on Intel's (measured on Emerald Rapids: 86 GFLOP/s
-// against 176 with f32 fused multiply-add), where widened operands are therefore both faster and more exact.
-static bool dot_bf16_is_fast(void) {
-#if defined(__x86_64__)
-  unsigned eax, ebx, ecx, edx;
-  if (!__get_cpuid(0, &eax, &ebx, &ecx, &edx)) return false;
-  return ebx == signature_AMD_ebx && ecx == signature_AMD_ecx && edx == signature_AMD_edx;
-#else
-  return false;
-#endif
-}
-
 static void run_chunk(void *context, size_t chunk) {
   job_t *job = context;
   const size_t split = chunk % job->splits, head_index = chunk / job->splits;
@@ -54,8 +37,7 @@ static bool run(const ck_isa *isa, job_t *job) {
   const size_t heads = args->batch * args->heads;
   if (heads == 0 || job->rows == 0) return true;
   job->ops = isa->attention;
-  job->dot_bf16 = job->ops->rows_bf16 && (args->products == ck_attention_products_bf16_dot ||
-                                          (args->products == ck_attention_products_bf16 && dot_bf16_is_fast()));
+  job->dot_bf16 = job->ops->rows_bf16 && args->products == ck_attention_products_bf16;
   const size_t threads = ck_pool_threads();
   const size_t wanted = (chunks_per_thread * threads + heads - 1) / heads;
   const size_t possible = job->rows / smallest_chunk;
