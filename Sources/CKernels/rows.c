@@ -13,10 +13,11 @@ typedef void (*row_body)(const ck_isa *isa, const void *context, const float *x,
 
 typedef struct {
   const ck_isa *isa;
-  const ck_rows *rows;
+  ck_rows rows;  // with the axes in memory order
   row_body body;
   const void *context;
   size_t total, per_chunk;
+  int axes[3];  // which of the caller's axes each axis of `rows` is
 } row_call;
 
 // Elements per chunk: some ten microseconds, several times what a parallel region costs.
@@ -35,7 +36,7 @@ static size_t rows_together(const ck_rows *rows, size_t available) {
 static size_t scratch_stride(size_t n) { return (n > group_elements ? n : group_elements) + 144; }
 
 static void run_group(const row_call *call, const size_t *index, size_t count, float *scratch) {
-  const ck_rows *rows = call->rows;
+  const ck_rows *rows = &call->rows;
   const size_t n = rows->n;
   ptrdiff_t x_offset = 0, y_offset = 0;
   for (int axis = 0; axis < 3; axis++) {
@@ -52,18 +53,19 @@ static void run_group(const row_call *call, const size_t *index, size_t count, f
   }
   if (rows->y_type != ck_type_f32) out = scratch + scratch_stride(n);
   for (size_t r = 0; r < count; r++) {
-    const size_t place[3] = {index[0], index[1], index[2] + r};
+    size_t place[3];
+    for (int axis = 0; axis < 3; axis++) place[call->axes[axis]] = index[axis] + (axis == 2 ? r : 0);
     call->body(call->isa, call->context, in + r * n, out + r * n, n, place);
   }
   if (rows->y_type != ck_type_f32) call->isa->convert->from_f32[rows->y_type](out, y, count * n);
 }
 
 static void run_rows(const row_call *call, size_t start, size_t end, float *scratch) {
-  const size_t *sizes = call->rows->sizes;
+  const size_t *sizes = call->rows.sizes;
   while (start < end) {
     const size_t index[3] = {start / sizes[2] / sizes[1], start / sizes[2] % sizes[1], start % sizes[2]};
     const size_t left = sizes[2] - index[2], available = end - start < left ? end - start : left;
-    const size_t count = rows_together(call->rows, available);
+    const size_t count = rows_together(&call->rows, available);
     run_group(call, index, count, scratch);
     start += count;
   }
@@ -74,16 +76,36 @@ static void row_chunk(void *context, size_t chunk) {
   const size_t start = chunk * call->per_chunk;
   const size_t end = call->total - start < call->per_chunk ? call->total : start + call->per_chunk;
   float *scratch = NULL;
-  if (call->rows->x_type != ck_type_f32 || call->rows->y_type != ck_type_f32) {
-    scratch = ck_scratch(ck_scratch_rows, 2 * scratch_stride(call->rows->n) * sizeof(float));
+  if (call->rows.x_type != ck_type_f32 || call->rows.y_type != ck_type_f32) {
+    scratch = ck_scratch(ck_scratch_rows, 2 * scratch_stride(call->rows.n) * sizeof(float));
     if (!scratch) abort();  // a row that does not fit into memory beside the tensor it came from
   }
   run_rows(call, start, end, scratch);
 }
 
+// Exchanges two axes when the first lies closer together in memory than the second.
+static void order_axes(row_call *call, int outer, int inner) {
+  ck_rows *rows = &call->rows;
+  if (rows->sizes[outer] == 1 || rows->sizes[inner] == 1 || rows->y_strides[outer] >= rows->y_strides[inner]) return;
+#define EXCHANGE(T, list)            \
+  do {                               \
+    const T kept = list[outer];      \
+    list[outer] = list[inner];       \
+    list[inner] = kept;              \
+  } while (0)
+  EXCHANGE(size_t, rows->sizes);
+  EXCHANGE(ptrdiff_t, rows->x_strides);
+  EXCHANGE(ptrdiff_t, rows->y_strides);
+  EXCHANGE(int, call->axes);
+#undef EXCHANGE
+}
+
 static void for_each_row(const ck_isa *isa, const ck_rows *rows, row_body body, const void *context) {
-  row_call call = {isa, rows, body, context, rows->sizes[0] * rows->sizes[1] * rows->sizes[2], 1};
+  row_call call = {isa, *rows, body, context, rows->sizes[0] * rows->sizes[1] * rows->sizes[2], 1, {0, 1, 2}};
   if (call.total == 0 || rows->n == 0) return;
+  order_axes(&call, 1, 2);
+  order_axes(&call, 0, 1);
+  order_axes(&call, 1, 2);
   call.per_chunk = rows->n < chunk_elements ? chunk_elements / rows->n : 1;
   ck_pool_run((call.total + call.per_chunk - 1) / call.per_chunk, row_chunk, &call);
 }
@@ -122,30 +144,17 @@ void ck_normalize_rows(const ck_isa *isa, const ck_rows *rows, const ck_norm *no
 
 typedef struct {
   const float *cosine, *sine;
-  int token_axis;
   bool halves;
 } rotation;
 
 static void rotate_row(const ck_isa *isa, const void *context, const float *x, float *y, size_t n,
                        const size_t *index) {
   const rotation *r = context;
-  const size_t token = index[r->token_axis];
-  const float *cosine = r->cosine + token * n, *sine = r->sine + token * n;
+  const float *cosine = r->cosine + index[2] * n, *sine = r->sine + index[2] * n;
   (r->halves ? isa->rows->rotate_halves : isa->rows->rotate_pairs)(x, y, cosine, sine, n);
 }
 
 void ck_rotate(const ck_isa *isa, const ck_rows *rows, const float *cosine, const float *sine, bool halves) {
-  rotation context = {cosine, sine, 2, halves};
-  ck_rows ordered = *rows;
-  // Memory order: heads innermost when they lie closer together than tokens do.
-  if (rows->y_strides[1] < rows->y_strides[2]) {
-    context.token_axis = 1;
-    ordered.sizes[1] = rows->sizes[2];
-    ordered.sizes[2] = rows->sizes[1];
-    ordered.x_strides[1] = rows->x_strides[2];
-    ordered.x_strides[2] = rows->x_strides[1];
-    ordered.y_strides[1] = rows->y_strides[2];
-    ordered.y_strides[2] = rows->y_strides[1];
-  }
-  for_each_row(isa, &ordered, rotate_row, &context);
+  const rotation context = {cosine, sine, halves};
+  for_each_row(isa, rows, rotate_row, &context);
 }
