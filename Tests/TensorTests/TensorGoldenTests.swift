@@ -29,6 +29,9 @@ import Testing
 
   private func check(_ golden: GoldenCase) throws {
     switch try golden.kind(TensorKind.self) {
+    case .linear: try checkLinear(golden)
+    case .conv2d: try checkConvolution(golden, axes: 2)
+    case .conv3d: try checkConvolution(golden, axes: 3)
     case .safetensorsFile: try checkSafetensorsFile(golden)
     case .safetensorsMalformed: try checkMalformedSafetensors(golden)
     }
@@ -40,6 +43,7 @@ extension TensorKind {
   var isFile: Bool {
     switch self {
     case .safetensorsFile, .safetensorsMalformed: true
+    case .linear, .conv2d, .conv3d: false
     }
   }
 }

@@ -1,6 +1,9 @@
 /// The kinds of golden case that the test target of the Tensor module runs. A kind that is nowhere in this file fails
 /// `everyCaseIsRecognised`.
 public enum TensorKind: String, GoldenKind {
+  case linear
+  case conv2d
+  case conv3d
   case safetensorsFile = "safetensors_file"
   case safetensorsMalformed = "safetensors_malformed"
 }

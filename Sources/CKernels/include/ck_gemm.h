@@ -8,13 +8,13 @@
 
 #include "ck_isa.h"
 
-typedef enum __attribute__((enum_extensibility(closed))) ck_gemm_type {
+typedef enum ck_gemm_type {
   ck_gemm_f32,
   ck_gemm_bf16,
   ck_gemm_f16,
 } ck_gemm_type;
 
-typedef enum __attribute__((enum_extensibility(closed))) ck_activation {
+typedef enum ck_activation {
   ck_activation_none,
   ck_activation_gelu_tanh,
   ck_activation_gelu_erf,

@@ -1,0 +1,129 @@
+import Tensor
+import TestSupport
+import Testing
+
+@Suite struct ConvolutionTests {
+  struct Case: Sendable, CustomTestStringConvertible {
+    var x, weight: [Int]
+    var stride = [1, 1, 1], before = [0, 0, 0], after = [0, 0, 0], dilation = [1, 1, 1]
+    var groups = 1
+    var testDescription: String {
+      "\(x) * \(weight), stride \(stride), padding \(before) \(after), dilation \(dilation), \(groups) groups"
+    }
+  }
+
+  static let cases = [
+    Case(x: [1, 3, 1, 8, 60], weight: [5, 3, 1, 3, 3], before: [0, 1, 1], after: [0, 1, 1]),
+    Case(x: [2, 4, 1, 9, 11], weight: [6, 2, 1, 3, 2], stride: [1, 2, 3], before: [0, 2, 0], after: [0, 0, 1], groups: 2),
+    Case(x: [1, 12, 1, 7, 7], weight: [12, 1, 1, 3, 3], before: [0, 1, 1], after: [0, 1, 1], groups: 12),
+    Case(x: [1, 2, 1, 13, 17], weight: [3, 2, 1, 3, 4], stride: [1, 1, 2], before: [0, 3, 5], after: [0, 1, 2], dilation: [1, 3, 2]),
+    Case(x: [2, 5, 1, 6, 5], weight: [9, 5, 1, 1, 1]),
+    Case(x: [2, 5, 1, 6, 5], weight: [9, 5, 1, 1, 1], stride: [1, 2, 2]),
+    Case(x: [1, 3, 5, 6, 7], weight: [4, 3, 3, 2, 3], stride: [2, 1, 1], before: [2, 0, 1], after: [0, 1, 0], dilation: [1, 2, 1]),
+    Case(x: [1, 40, 1, 5, 50], weight: [17, 40, 1, 3, 3], before: [0, 1, 1], after: [0, 1, 1]),
+    Case(x: [1, 1, 1, 2, 1], weight: [1, 1, 1, 1, 3], before: [0, 0, 9], after: [0, 0, 9]),
+    Case(x: [1, 2, 2, 3, 4], weight: [3, 2, 2, 3, 4]),
+  ]
+
+  @Test(arguments: Kernels.available, cases)
+  func agreesWithTheDefinition(_ kernels: Kernels, _ c: Case) {
+    var numbers = TestNumbers(seed: 21)
+    for dtype in [DType.f32, .bf16, .f16] {
+      let x = numbers.tensor(c.x), weight = numbers.tensor(c.weight, dtype: dtype), bias = numbers.tensor(c.weight[0])
+      let result = Kernels.with(kernels) {
+        Tensor.conv3d(
+          x, weight: weight, bias: bias, stride: PerAxis(c.stride), padding: PerAxis(c.before),
+          paddingAfter: PerAxis(c.after), dilation: PerAxis(c.dilation), groups: c.groups)
+      }
+      let (shape, reference) = Self.reference(c, x, weight, bias)
+      #expect(result.shape == shape)
+      reference.expect(result, "\(c.testDescription) \(kernels)")
+    }
+  }
+
+  @Test(arguments: Kernels.available)
+  func twoDimensionsAreThreeWithOneFrame(_ kernels: Kernels) {
+    var numbers = TestNumbers(seed: 22)
+    let x = numbers.tensor(2, 3, 9, 10), weight = numbers.tensor(4, 3, 3, 3), residual = numbers.tensor(2, 4, 9, 10)
+    Kernels.with(kernels) {
+      let flat = Tensor.conv2d(x, weight: weight, padding: 1)
+      let deep = Tensor.conv3d(x.expanded(axis: 2), weight: weight.expanded(axis: 2), padding: [0, 1, 1])
+      #expect(flat.floats == deep.floats)
+      let fused = Tensor.conv2d(x, weight: weight, padding: 1, activation: .silu, residual: residual).floats
+      let (plain, rest) = (flat.floats, residual.floats)
+      for index in plain.indices {
+        let expected = Double(rest[index]) + LinearTests.apply(.silu, Double(plain[index]))
+        #expect(abs(Double(fused[index]) - expected) < 1e-5)
+      }
+    }
+  }
+
+  @Test(arguments: Kernels.available)
+  func aPictureHasTheSameBitsInAnyBatchAndOnAnyThreads(_ kernels: Kernels) {
+    var numbers = TestNumbers(seed: 23)
+    let x = numbers.tensor(3, 6, 14, 15), weight = numbers.tensor(20, 6, 3, 3)
+    func convolve(_ x: Tensor) -> Tensor { Kernels.with(kernels) { Tensor.conv2d(x, weight: weight, padding: 1) } }
+    let together = convolve(x)
+    for index in 0..<3 { #expect(convolve(x[index...index]).floats == together[index].floats) }
+    #expect(withThreads(1) { convolve(x) }.floats == together.floats)
+    #expect(convolve(x.transposed(2, 3).contiguous().transposed(2, 3)).floats == together.floats)
+  }
+
+  @Test func mistakesNameTheShapes() async throws {
+    let channels = try #require(
+      await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+        _ = Tensor.conv2d(Tensor(zeros: [1, 3, 8, 8]), weight: Tensor(zeros: [4, 2, 3, 3]))
+      })
+    #expect(channels.standardErrorText.contains("conv2d: input [1, 3, 8, 8] does not fit weight [4, 2, 3, 3] in 1 groups"))
+    let kernel = try #require(
+      await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+        _ = Tensor.conv2d(Tensor(zeros: [1, 2, 2, 8]), weight: Tensor(zeros: [4, 2, 3, 3]))
+      })
+    #expect(kernel.standardErrorText.contains("[4, 2, 3, 3]") && kernel.standardErrorText.contains("[1, 2, 2, 8]"))
+    let stride = try #require(
+      await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+        _ = Tensor.conv2d(Tensor(zeros: [1, 2, 8, 8]), weight: Tensor(zeros: [4, 2, 3, 3]), stride: 0)
+      })
+    #expect(stride.standardErrorText.contains("conv2d: stride [0]"))
+  }
+
+  /// The definition: a sum over channels and taps for every output element.
+  private static func reference(_ c: Case, _ x: Tensor, _ weight: Tensor, _ bias: Tensor) -> ([Int], ProductReference) {
+    let input = x.floats.map(Double.init), w = weight.floats.map(Double.init), b = bias.floats.map(Double.init)
+    let out: [Int] = (0..<3).map { axis in
+      let room: Int = c.x[axis + 2] + c.before[axis] + c.after[axis]
+      let span: Int = (c.weight[axis + 2] - 1) * c.dilation[axis] + 1
+      return (room - span) / c.stride[axis] + 1
+    }
+    let inputs = c.weight[1], perGroup = c.weight[0] / c.groups
+    let taps = indices(Array(c.weight.suffix(3)))
+    var reference = ProductReference()
+    for n in 0..<c.x[0] {
+      for o in 0..<c.weight[0] {
+        for place in indices(out) {
+          var sum = b[o], magnitude = 1.0
+          for channel in 0..<inputs {
+            for (t, tap) in taps.enumerated() {
+              let at: [Int] = (0..<3).map { axis in
+                let origin: Int = place[axis] * c.stride[axis] - c.before[axis]
+                return origin + tap[axis] * c.dilation[axis]
+              }
+              guard (0..<3).allSatisfy({ at[$0] >= 0 && at[$0] < c.x[$0 + 2] }) else { continue }
+              let plane = (n * c.x[1] + o / perGroup * inputs + channel) * c.x[2]
+              let value = input[((plane + at[0]) * c.x[3] + at[1]) * c.x[4] + at[2]]
+              let term = value * w[(o * inputs + channel) * taps.count + t]
+              sum += term
+              magnitude += abs(term)
+            }
+          }
+          reference.append(sum, magnitude: magnitude)
+        }
+      }
+    }
+    return ([c.x[0], c.weight[0]] + out, reference)
+  }
+
+  private static func indices(_ shape: [Int]) -> [[Int]] {
+    shape.reduce([[]]) { partial, extent in partial.flatMap { prefix in (0..<extent).map { prefix + [$0] } } }
+  }
+}
