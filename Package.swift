@@ -10,6 +10,7 @@ let package = Package(
   name: "swift-concept-attention",
   products: [
     .library(name: "Tensor", targets: ["Tensor"]),
+    .library(name: "Models", targets: ["Models"]),
   ],
   targets: [
     .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
@@ -23,9 +24,13 @@ let package = Package(
       name: "Tensor",
       dependencies: ["CKernels", "CImageCodecs", "COpenBLAS", "CLAPACKE", "CZlib"],
       swiftSettings: settings),
+    .target(name: "Models", dependencies: ["Tensor"], swiftSettings: settings),
     .target(name: "TestSupport", dependencies: ["Tensor"], path: "Tests/TestSupport", swiftSettings: settings),
     .testTarget(
       name: "TensorTests", dependencies: ["Tensor", "TestSupport"],
+      swiftSettings: settings),
+    .testTarget(
+      name: "ModelsTests", dependencies: ["Models", "Tensor", "TestSupport"],
       swiftSettings: settings),
   ]
 )

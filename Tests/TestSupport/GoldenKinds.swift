@@ -8,5 +8,11 @@ public enum TensorKind: String, GoldenKind {
   case safetensorsMalformed = "safetensors_malformed"
 }
 
+/// The kinds that the test target of the Models module runs.
+public enum ModelsKind: String, GoldenKind {
+  case tokenizer
+}
+
 /// Every kind of every target.
-public let recognisedKinds: Set<String> = Set(TensorKind.allCases.map(\.rawValue))
+public let recognisedKinds: Set<String> = Set(
+  TensorKind.allCases.map(\.rawValue) + ModelsKind.allCases.map(\.rawValue))
