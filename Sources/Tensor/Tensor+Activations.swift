@@ -1,0 +1,26 @@
+// Activation functions, in PyTorch's definitions. Each is one pass; the result has the element type of the input.
+import CKernels
+
+/// The two forms of the Gaussian error linear unit (arXiv 1606.08415).
+public enum GELU: Sendable {
+  /// `x Φ(x)`: torch's default.
+  case exact
+  /// The tanh approximation, torch's `approximate="tanh"`.
+  case tanh
+}
+
+extension Tensor {
+  public func gelu(_ form: GELU = .exact) -> Tensor {
+    unary(form == .tanh ? ck_op_gelu_tanh : ck_op_gelu_erf, fractional: true)
+  }
+  /// `x sigmoid(1.702 x)`, CLIP's approximation of GELU.
+  public func quickGELU() -> Tensor { unary(ck_op_quick_gelu, fractional: true) }
+  /// `x sigmoid(x)`
+  public func silu() -> Tensor { unary(ck_op_silu, fractional: true) }
+  /// `1 / (1 + e^-x)`
+  public func sigmoid() -> Tensor { unary(ck_op_sigmoid, fractional: true) }
+  /// `max(x, 0)`; NaN stays NaN.
+  public func relu() -> Tensor { unary(ck_op_relu) }
+  /// `log(1 + e^x)`, and `x` itself above 20.
+  public func softplus() -> Tensor { unary(ck_op_softplus, fractional: true) }
+}
