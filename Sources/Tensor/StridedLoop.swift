@@ -42,6 +42,12 @@ struct StridedLoop: Sendable {
     parallelFor(rows, grain: grain) { range in walk(range, body) }
   }
 
+  /// As `forEachRow`, but one row after the other in row-major order on the calling thread: for rows that depend on
+  /// each other.
+  func forEachRowInOrder(_ body: (UnsafePointer<Int>) -> Void) {
+    if rows > 0 { walk(0..<rows, body) }
+  }
+
   private func walk(_ range: Range<Int>, _ body: (UnsafePointer<Int>) -> Void) {
     let operands = innerStrides.count
     withUnsafeTemporaryAllocation(of: Int.self, capacity: operands + outerShape.count) { scratch in
