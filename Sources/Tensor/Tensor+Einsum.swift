@@ -5,7 +5,8 @@
 /// One letter per axis. Axes that share a letter have one extent (or 1, which stretches); letters missing on the right
 /// are summed over; a letter twice in one operand takes the diagonal; `...` stands for broadcast axes; without `->` the
 /// result has the `...` axes and then the letters that occur once, in alphabetical order. Runs as batched matrix
-/// products, the cheapest pair of operands first. An axis order or diagonal alone is a view.
+/// products, the cheapest pair of operands first, with the dtypes of `matmul`: narrow floats give `f32`, integers `i64`. An axis order
+/// or diagonal alone is a view of the operand's dtype.
 public func einsum(_ pattern: String, _ operands: Tensor...) -> Tensor { einsum(pattern, operands) }
 
 public func einsum(_ pattern: String, _ operands: [Tensor]) -> Tensor {
@@ -190,7 +191,7 @@ private func contract(_ a: EinsumTerm, _ b: EinsumTerm, _ needed: Set<EinsumPatt
   let rows = a.labels.filter { !shared.contains($0) }, columns = b.labels.filter { !shared.contains($0) }
   let extents = batch.map(a.extent), rowExtents = rows.map(a.extent), columnExtents = columns.map(b.extent)
   let (m, n, k) = (rowExtents.reduce(1, *), columnExtents.reduce(1, *), inner.map(a.extent).reduce(1, *))
-  let product = batchedProduct(
+  let product = Tensor.matmul(
     a.ordered(batch + rows + inner).reshaped(extents + [m, k]),
     b.ordered(batch + inner + columns).reshaped(extents + [k, n]))
   return EinsumTerm(
