@@ -13,12 +13,8 @@ enum FormatFixtures {
     try [UInt8](Data(contentsOf: URL(fileURLWithPath: path(name))))
   }
 
-  private struct Case<Value: Decodable>: Decodable { let config: Value }
-
-  /// A case's `config`.
-  static func config<Value: Decodable>(_ name: String, as type: Value.Type) throws -> Value {
-    let data = try Data(contentsOf: URL(fileURLWithPath: path("\(name)/case.json")))
-    return try JSONDecoder().decode(Case<Value>.self, from: data).config
+  static func contents(folder: String, _ name: String) throws -> [UInt8] {
+    try [UInt8](Data(contentsOf: URL(fileURLWithPath: "\(folder)/\(name)")))
   }
 
   /// Calls `body` with the path of a new folder, which is removed afterwards.
@@ -51,7 +47,7 @@ func expectEveryTruncationThrows<Expected: Error>(
   }
 }
 
-/// Calls `body` with versions of a file in which one bit is turned. Each must be read, or be refused with an `Expected`.
+/// Calls `body` with versions of a file in which one bit is turned. Each must be read, or refused with an `Expected`.
 ///
 /// - Returns: how many were refused
 @discardableResult

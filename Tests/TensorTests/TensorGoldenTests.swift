@@ -34,6 +34,8 @@ import Testing
     case .conv3d: try checkConvolution(golden, axes: 3)
     case .safetensorsFile: try checkSafetensorsFile(golden)
     case .safetensorsMalformed: try checkMalformedSafetensors(golden)
+    case .npyFile: try checkNpyFiles(golden)
+    case .ggufFile: try checkGGUFFile(golden)
     }
   }
 }
@@ -42,7 +44,7 @@ extension TensorKind {
   /// Whether the case is about reading a file, which is the same on every instruction set.
   var isFile: Bool {
     switch self {
-    case .safetensorsFile, .safetensorsMalformed: true
+    case .safetensorsFile, .safetensorsMalformed, .npyFile, .ggufFile: true
     case .linear, .conv2d, .conv3d: false
     }
   }

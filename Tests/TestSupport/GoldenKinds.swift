@@ -6,6 +6,8 @@ public enum TensorKind: String, GoldenKind {
   case conv3d
   case safetensorsFile = "safetensors_file"
   case safetensorsMalformed = "safetensors_malformed"
+  case npyFile = "npy_file"
+  case ggufFile = "gguf_file"
 }
 
 /// The kinds that the test target of the Models module runs.

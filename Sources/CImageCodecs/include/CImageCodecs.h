@@ -67,7 +67,7 @@ typedef struct cic_jpeg_info {
 cic_jpeg_reader *cic_jpeg_open(const uint8_t *bytes, size_t size, cic_jpeg_info *info, char *message);
 // Decodes to rows of width * channels bytes. Damage that libjpeg only warns of (a premature end, bad codes) fails.
 int cic_jpeg_decode(cic_jpeg_reader *reader, uint8_t *pixels, size_t capacity, char *message);
-// The TIFF structure of an Exif marker, or null.
+// The TIFF structure of an Exif marker, or null; only before cic_jpeg_decode, which lets go of the markers.
 const uint8_t *cic_jpeg_exif(cic_jpeg_reader *reader, size_t *size);
 void cic_jpeg_close(cic_jpeg_reader *reader);
 

@@ -11,7 +11,9 @@ extension MappedFile {
     if dtype == .bool, part.contains(where: { $0 > 1 }) {
       var tensor = Tensor(uninitialized: shape, dtype: .bool)
       let target = tensor.uniquePointer()
-      for (index, byte) in part.enumerated() { target.storeBytes(of: byte == 0 ? 0 : 1, toByteOffset: index, as: UInt8.self) }
+      for (index, byte) in part.enumerated() {
+        target.storeBytes(of: byte == 0 ? 0 : 1, toByteOffset: index, as: UInt8.self)
+      }
       return tensor
     }
     let start = bytes.baseAddress.map { $0 + range.lowerBound }

@@ -52,15 +52,20 @@ public final class MappedFile: Sendable {
   /// A copy of bytes in memory that the format readers can treat as a file.
   ///
   /// - Parameter name: stands for the path in error messages
-  public init(contents: [UInt8], name: String) {
+  public convenience init(contents: [UInt8], name: String) {
+    self.init(name: name, count: contents.count) { $0.copyBytes(from: contents) }
+  }
+
+  /// Memory that `fill` writes completely, for contents that have to be unpacked first.
+  init<Failure: Error>(
+    name: String, count: Int, fill: (UnsafeMutableRawBufferPointer) throws(Failure) -> Void
+  ) throws(Failure) {
     path = name
-    count = contents.count
+    self.count = count
     isMapping = false
-    let memory = Self.allocated(bytes: contents.count)
-    contents.withUnsafeBytes { source in
-      if let start = source.baseAddress { memory.copyMemory(from: start, byteCount: source.count) }
-    }
+    let memory = Self.allocated(bytes: count)
     base = UnsafeRawPointer(memory)
+    try fill(UnsafeMutableRawBufferPointer(start: memory, count: count))
   }
 
   deinit {
@@ -114,6 +119,6 @@ public final class MappedFile: Sendable {
 
   /// Memory of exactly the size asked for, so that a sanitizer sees a reader's step beyond the end.
   private static func allocated(bytes: Int) -> UnsafeMutableRawPointer {
-    UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 1)
+    UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 64)
   }
 }

@@ -16,8 +16,8 @@ public struct ShardedSafetensors: Sendable {
 
   /// Opens the index and all shards beside it.
   ///
-  /// - Throws: `FileError` when a file cannot be mapped, `SafetensorsError` when a file is malformed, a shard is missing
-  ///   or index and shards disagree
+  /// - Throws: `FileError` when the index cannot be mapped, `SafetensorsError` when a file is malformed, a shard is
+  ///   missing or index and shards disagree
   public init(indexPath: String) throws {
     path = indexPath
     let file = try MappedFile(path: indexPath)
@@ -51,7 +51,8 @@ public struct ShardedSafetensors: Sendable {
   public subscript(_ name: String) -> Tensor? { try? tensor(name) }
 
   private static func open(_ shard: String, in folder: String, index: String) throws -> SafetensorsFile {
-    guard !shard.isEmpty, !shard.hasPrefix("/"), !shard.split(separator: "/").contains(".."), !shard.contains("\0") else {
+    guard !shard.isEmpty, !shard.hasPrefix("/"), !shard.split(separator: "/").contains(".."), !shard.contains("\0")
+    else {
       throw SafetensorsError(index, .shard(shard, reason: "expected a file name inside the folder of the index"))
     }
     do {
