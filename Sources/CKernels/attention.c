@@ -13,8 +13,8 @@ static const double serial_products = 1.5e6;
 typedef struct {
   const ck_attention_args *attention;
   const ck_attention_weights_args *weights;  // NULL for plain attention
-  const ck_attention_ops *ops;
-  bool dot_bf16;
+  ck_attention_rows_fn rows_fn;
+  ck_attention_weights_fn weights_fn;
   size_t rows, splits;
   atomic_bool failed;
 } job_t;
@@ -24,11 +24,9 @@ static void run_chunk(void *context, size_t chunk) {
   const size_t split = chunk % job->splits, head_index = chunk / job->splits;
   const size_t batch = head_index / job->attention->heads, head = head_index % job->attention->heads;
   const size_t first = job->rows * split / job->splits, end = job->rows * (split + 1) / job->splits;
-  bool ok;
-  if (job->weights)
-    ok = (job->dot_bf16 ? job->ops->weights_bf16 : job->ops->weights_f32)(job->weights, batch, head, first, end - first);
-  else
-    ok = (job->dot_bf16 ? job->ops->rows_bf16 : job->ops->rows_f32)(job->attention, batch, head, first, end - first);
+  const size_t count = end - first;
+  const bool ok = job->weights ? job->weights_fn(job->weights, batch, head, first, count)
+                               : job->rows_fn(job->attention, batch, head, first, count);
   if (!ok) atomic_store(&job->failed, true);
 }
 
@@ -36,15 +34,17 @@ static bool run(const ck_isa *isa, job_t *job) {
   const ck_attention_args *args = job->attention;
   const size_t heads = args->batch * args->heads;
   if (heads == 0 || job->rows == 0) return true;
-  job->ops = isa->attention;
-  job->dot_bf16 = job->ops->rows_bf16 && args->products == ck_attention_products_bf16;
+  const ck_attention_ops *ops = isa->attention;
+  const bool pairs = ops->rows_bf16 && args->products == ck_attention_products_bf16;
+  job->rows_fn = pairs ? ops->rows_bf16 : ops->rows_f32;
+  job->weights_fn = pairs ? ops->weights_bf16 : ops->weights_f32;
   const size_t threads = ck_pool_threads();
   const size_t wanted = (chunks_per_thread * threads + heads - 1) / heads;
   const size_t possible = job->rows / smallest_chunk;
   job->splits = wanted < possible ? wanted : possible;
   if (job->splits == 0 || threads == 1) job->splits = 1;
-  const double products =
-      (double)heads * (double)job->rows * (double)ck_attention_key_count(args) * (double)(args->head_dim + args->value_dim);
+  const double products = (double)heads * (double)job->rows * (double)ck_attention_key_count(args) *
+                          (double)(args->head_dim + args->value_dim);
   const size_t chunks = heads * job->splits;
   if (products < serial_products)
     for (size_t chunk = 0; chunk < chunks; chunk++) run_chunk(job, chunk);

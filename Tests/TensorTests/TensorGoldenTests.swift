@@ -36,6 +36,7 @@ import Testing
     case .safetensorsMalformed: try checkMalformedSafetensors(golden)
     case .npyFile: try checkNpyFiles(golden)
     case .ggufFile: try checkGGUFFile(golden)
+    case .sdpa: try checkAttention(golden)
     }
   }
 }
@@ -45,7 +46,7 @@ extension TensorKind {
   var isFile: Bool {
     switch self {
     case .safetensorsFile, .safetensorsMalformed, .npyFile, .ggufFile: true
-    case .linear, .conv2d, .conv3d: false
+    case .linear, .conv2d, .conv3d, .sdpa: false
     }
   }
 }

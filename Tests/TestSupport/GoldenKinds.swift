@@ -8,6 +8,7 @@ public enum TensorKind: String, GoldenKind {
   case safetensorsMalformed = "safetensors_malformed"
   case npyFile = "npy_file"
   case ggufFile = "gguf_file"
+  case sdpa
 }
 
 /// The kinds that the test target of the Models module runs.

@@ -74,9 +74,10 @@ bool ck_attention(const struct ck_isa *isa, const ck_attention_args *args);
 bool ck_attention_weights(const struct ck_isa *isa, const ck_attention_weights_args *args);
 
 // The per-set table. Each entry computes `count` query rows of one head on the calling thread.
+typedef bool (*ck_attention_rows_fn)(const ck_attention_args *, size_t batch, size_t head, size_t row, size_t count);
+typedef bool (*ck_attention_weights_fn)(const ck_attention_weights_args *, size_t batch, size_t head, size_t row,
+                                        size_t count);
 typedef struct ck_attention_ops {
-  bool (*rows_f32)(const ck_attention_args *, size_t batch, size_t head, size_t row, size_t count);
-  bool (*rows_bf16)(const ck_attention_args *, size_t batch, size_t head, size_t row, size_t count);  // may be NULL
-  bool (*weights_f32)(const ck_attention_weights_args *, size_t batch, size_t head, size_t row, size_t count);
-  bool (*weights_bf16)(const ck_attention_weights_args *, size_t batch, size_t head, size_t row, size_t count);
+  ck_attention_rows_fn rows_f32, rows_bf16;  // rows_bf16 and weights_bf16: NULL where the set has no bf16 products
+  ck_attention_weights_fn weights_f32, weights_bf16;
 } ck_attention_ops;
