@@ -5,8 +5,8 @@
 /// One letter per axis. Axes that share a letter have one extent (or 1, which stretches); letters missing on the right
 /// are summed over; a letter twice in one operand takes the diagonal; `...` stands for broadcast axes; without `->` the
 /// result has the `...` axes and then the letters that occur once, in alphabetical order. Runs as batched matrix
-/// products, the cheapest pair of operands first, with the dtypes of `matmul`: narrow floats give `f32`, integers `i64`. An axis order
-/// or diagonal alone is a view of the operand's dtype.
+/// products, the cheapest pair of operands first, with the dtypes of `matmul`: narrow floats give `f32`, integers
+/// `i64`. An axis order or diagonal alone is a view of the operand's dtype.
 public func einsum(_ pattern: String, _ operands: Tensor...) -> Tensor { einsum(pattern, operands) }
 
 public func einsum(_ pattern: String, _ operands: [Tensor]) -> Tensor {

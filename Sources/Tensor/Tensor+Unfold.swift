@@ -8,8 +8,8 @@ extension Tensor {
   /// - Parameters:
   ///   - kernel: extent of the window on each spatial axis
   ///   - stride, padding, dilation: per spatial axis; 1, 0 and 1 unless given. Padding is zeros on both sides.
-  /// - Returns: `[batch, channels * kernel positions, windows]` for `[batch, channels, spatial…]`; without the batch axis
-  ///   when this tensor has none
+  /// - Returns: `[batch, channels * kernel positions, windows]` for `[batch, channels, spatial…]`; without the batch
+  ///   axis when this tensor has none
   public func unfolded(
     kernel: [Int], stride: [Int]? = nil, padding: [Int]? = nil, dilation: [Int]? = nil
   ) -> Tensor {
@@ -40,8 +40,8 @@ extension Tensor {
   /// Sums of narrow floats run in `f32` and are rounded once.
   ///
   /// - Parameter extents: the spatial extents of the result
-  /// - Returns: `[batch, channels, extents…]` for `[batch, channels * kernel positions, windows]`; without the batch axis
-  ///   when this tensor has none
+  /// - Returns: `[batch, channels, extents…]` for `[batch, channels * kernel positions, windows]`; without the batch
+  ///   axis when this tensor has none
   public func folded(
     to extents: [Int], kernel: [Int], stride: [Int]? = nil, padding: [Int]? = nil, dilation: [Int]? = nil
   ) -> Tensor {
