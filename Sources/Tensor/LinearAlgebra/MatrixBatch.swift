@@ -1,0 +1,89 @@
+/// What the routines share: batches of matrices, checked, in memory LAPACK may overwrite, run in parallel.
+extension Tensor {
+  /// Rows and columns of the matrices in the last two axes.
+  func matrixShape(_ routine: String) -> (rows: Int, columns: Int) {
+    guard rank >= 2 else { tensorFailure("\(routine): shape \(shape) has no matrices: it needs two axes or more") }
+    let rows = shape[rank - 2], columns = shape[rank - 1], small = min(rows, columns), large = max(rows, columns)
+    // LAPACK counts its workspace in 32 bits.
+    guard large < 1 << 28, 4 * small * small + 16 * large < Int(Int32.max) else {
+      tensorFailure("\(routine): matrices of shape \(shape) are too large")
+    }
+    return (rows, columns)
+  }
+
+  /// Extent of square matrices in the last two axes.
+  func squareExtent(_ routine: String) -> Int {
+    let (rows, columns) = matrixShape(routine)
+    guard rows == columns else { tensorFailure("\(routine): shape \(shape) has matrices that are not square") }
+    return rows
+  }
+
+  /// The axes before the last `count`.
+  func leadingShape(_ count: Int = 2) -> [Int] { Array(shape.dropLast(count)) }
+
+  /// As a type LAPACK works in: `f64` stays, narrower floats become `f32`.
+  func forLAPACK(_ routine: String) -> Tensor {
+    switch dtype {
+    case .f64, .f32: return self
+    case .f16, .bf16: return converted(to: .f32)
+    default: tensorFailure("\(routine): dtype \(dtype) of shape \(shape) is none of f64, f32, f16, bf16")
+    }
+  }
+
+  /// The elements in memory of their own, ready to be overwritten.
+  func scratch<Scalar: TensorScalar>(as type: Scalar.Type) -> (tensor: Tensor, pointer: UnsafeMutablePointer<Scalar>) {
+    var result = copied()
+    let pointer = result.freshPointer(as: Scalar.self)
+    return (result, pointer)
+  }
+
+  static func scratch<Scalar: TensorScalar>(
+    _ shape: [Int], as type: Scalar.Type
+  ) -> (tensor: Tensor, pointer: UnsafeMutablePointer<Scalar>) {
+    var result = Tensor(zeros: shape, dtype: Scalar.dtype)
+    let pointer = result.freshPointer(as: Scalar.self)
+    return (result, pointer)
+  }
+}
+
+/// Runs `body` for every matrix of a batch, in parallel, and throws the first failure (by position in the batch).
+func forEachMatrix(
+  _ count: Int, _ routine: String, _ body: (Int) -> LinearAlgebraError.Reason?
+) throws(LinearAlgebraError) {
+  BLAS.prepare()
+  var reasons = [LinearAlgebraError.Reason?](repeating: nil, count: count)
+  reasons.withUnsafeMutableBufferPointer { reasons in
+    nonisolated(unsafe) let slots = reasons
+    parallelFor(count) { range in
+      for index in range { slots[index] = body(index) }
+    }
+  }
+  for (index, reason) in reasons.enumerated() {
+    if let reason { throw LinearAlgebraError(routine: routine, matrix: index, reason: reason) }
+  }
+}
+
+/// The first element that is NaN or infinite in a row-major matrix.
+func firstNotFinite<Scalar: LAPACKScalar>(
+  _ matrix: UnsafePointer<Scalar>, _ rows: Int, _ columns: Int
+) -> LinearAlgebraError.Reason? {
+  // x * 0 is 0 for finite x only: one sum per row finds out without a branch per element.
+  for row in 0..<rows {
+    let start = matrix + row * columns
+    var sum: Scalar = 0
+    for column in 0..<columns { sum += start[column] * 0 }
+    if sum == 0 { continue }
+    for column in 0..<columns where !start[column].isFinite { return .notFinite(row: row, column: column) }
+  }
+  return nil
+}
+
+/// The reason behind LAPACK's `info`; `failed` says what a positive value means in this routine.
+func reason(_ info: Int32, _ failed: (Int) -> LinearAlgebraError.Reason) -> LinearAlgebraError.Reason? {
+  switch info {
+  case 0: return nil
+  case 1...: return failed(Int(info))
+  case -1011, -1010: return .outOfMemory
+  default: tensorFailure("LAPACK: argument \(-info) is invalid")
+  }
+}

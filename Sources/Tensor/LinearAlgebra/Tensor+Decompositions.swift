@@ -1,0 +1,188 @@
+/// Matrix decompositions by LAPACK, over the last two axes; leading axes are a batch whose matrices run in parallel.
+///
+/// `f64` is computed in `f64`, everything narrower in `f32`. Any strides are accepted. NaN, infinities and what the
+/// numbers do not allow throw `LinearAlgebraError`.
+extension Tensor {
+  /// `A = U · diag(S) · Vᵀ`.
+  public struct SingularValueDecomposition: Sendable {
+    /// Left singular vectors in columns, `[…, rows, k]`; `k` is `rows` when full, else the smaller extent.
+    public var u: Tensor
+    /// Singular values in descending order, `[…, min(rows, columns)]`.
+    public var singularValues: Tensor
+    /// Right singular vectors in rows, `[…, k, columns]`; `k` is `columns` when full, else the smaller extent.
+    public var vTransposed: Tensor
+  }
+
+  /// Singular value decomposition of `[…, rows, columns]` (LAPACK `gesdd`).
+  ///
+  /// - Parameter full: whether `u` and `vTransposed` are square
+  public func svd(full: Bool = false) throws(LinearAlgebraError) -> SingularValueDecomposition {
+    let x = forLAPACK("svd")
+    return try x.dtype == .f64 ? x.svd(Double.self, full) : x.svd(Float.self, full)
+  }
+
+  /// The singular values alone, descending, `[…, min(rows, columns)]`.
+  public func singularValues() throws(LinearAlgebraError) -> Tensor {
+    let x = forLAPACK("singularValues")
+    return try x.dtype == .f64 ? x.singularValues(Double.self) : x.singularValues(Float.self)
+  }
+
+  /// Eigenvalues and orthonormal eigenvectors of symmetric matrices.
+  public struct SymmetricEigen: Sendable {
+    /// Ascending, `[…, n]`.
+    public var values: Tensor
+    /// In columns, in the order of the values, `[…, n, n]`.
+    public var vectors: Tensor
+  }
+
+  /// Eigenvalues and eigenvectors of symmetric `[…, n, n]`, of which the lower triangle is read (LAPACK `syevd`).
+  public func symmetricEigen() throws(LinearAlgebraError) -> SymmetricEigen {
+    let x = forLAPACK("symmetricEigen")
+    let (values, vectors) = try x.dtype == .f64 ? x.eigen(Double.self, "V") : x.eigen(Float.self, "V")
+    return SymmetricEigen(values: values, vectors: vectors)
+  }
+
+  /// The eigenvalues alone of symmetric `[…, n, n]`, ascending, `[…, n]`.
+  public func symmetricEigenvalues() throws(LinearAlgebraError) -> Tensor {
+    let x = forLAPACK("symmetricEigenvalues")
+    return try x.dtype == .f64 ? x.eigen(Double.self, "N").values : x.eigen(Float.self, "N").values
+  }
+
+  /// `A = Q · R`.
+  public struct QRDecomposition: Sendable {
+    /// Orthonormal columns, `[…, rows, k]`; `k` is `rows` when complete, else the smaller extent.
+    public var q: Tensor
+    /// Upper triangular, `[…, k, columns]`.
+    public var r: Tensor
+  }
+
+  /// QR decomposition of `[…, rows, columns]` by Householder reflections (LAPACK `geqrf`). The diagonal of `r` may
+  /// be negative, as in NumPy and PyTorch.
+  ///
+  /// - Parameter complete: whether `q` is square
+  public func qr(complete: Bool = false) throws(LinearAlgebraError) -> QRDecomposition {
+    let x = forLAPACK("qr")
+    return try x.dtype == .f64 ? x.qr(Double.self, complete) : x.qr(Float.self, complete)
+  }
+
+  /// The lower triangular `L` with `A = L · Lᵀ` of symmetric positive definite `[…, n, n]`, of which the lower
+  /// triangle is read (LAPACK `potrf`).
+  public func cholesky() throws(LinearAlgebraError) -> Tensor {
+    let x = forLAPACK("cholesky")
+    return try x.dtype == .f64 ? x.cholesky(Double.self) : x.cholesky(Float.self)
+  }
+}
+
+// LAPACK reads columns: our row-major A is its Aᵀ. Where a decomposition of Aᵀ gives that of A, no transpose is made.
+extension Tensor {
+  private func svd<Scalar: LAPACKScalar>(
+    _ type: Scalar.Type, _ full: Bool
+  ) throws(LinearAlgebraError) -> SingularValueDecomposition {
+    let (m, n) = matrixShape("svd"), k = min(m, n), lead = leadingShape()
+    let uColumns = full ? m : k, vRows = full ? n : k
+    let (input, a) = scratch(as: Scalar.self)
+    var (u, uPointer) = Tensor.scratch(lead + [m, uColumns], as: Scalar.self)
+    let (s, sPointer) = Tensor.scratch(lead + [k], as: Scalar.self)
+    var (v, vPointer) = Tensor.scratch(lead + [vRows, n], as: Scalar.self)
+    if k == 0 {
+      u = Tensor(identity: m, columns: uColumns, dtype: Scalar.dtype).broadcast(to: u.shape)
+      v = Tensor(identity: vRows, columns: n, dtype: Scalar.dtype).broadcast(to: v.shape)
+      return SingularValueDecomposition(u: u, singularValues: s, vTransposed: v)
+    }
+    // Aᵀ = V S Uᵀ: LAPACK's U, by columns, is our Vᵀ by rows.
+    try withExtendedLifetime(input) { () throws(LinearAlgebraError) in
+      try forEachMatrix(lead.reduce(1, *), "svd") { index in
+        let matrix = a + index * m * n
+        if let bad = firstNotFinite(matrix, m, n) { return bad }
+        let info = Scalar.gesdd(
+          full ? "A" : "S", n, m, matrix, sPointer + index * k, vPointer + index * vRows * n, n,
+          uPointer + index * m * uColumns, uColumns)
+        return reason(info) { _ in .notConverged }
+      }
+    }
+    return SingularValueDecomposition(u: u, singularValues: s, vTransposed: v)
+  }
+
+  private func singularValues<Scalar: LAPACKScalar>(_ type: Scalar.Type) throws(LinearAlgebraError) -> Tensor {
+    let (m, n) = matrixShape("singularValues"), k = min(m, n), lead = leadingShape()
+    let (s, sPointer) = Tensor.scratch(lead + [k], as: Scalar.self)
+    if k == 0 { return s }
+    let (input, a) = scratch(as: Scalar.self)
+    try withExtendedLifetime(input) { () throws(LinearAlgebraError) in
+      try forEachMatrix(lead.reduce(1, *), "singularValues") { index in
+        let matrix = a + index * m * n
+        if let bad = firstNotFinite(matrix, m, n) { return bad }
+        return reason(Scalar.gesdd("N", n, m, matrix, sPointer + index * k, matrix, n, matrix, k)) { _ in .notConverged }
+      }
+    }
+    return s
+  }
+
+  private func eigen<Scalar: LAPACKScalar>(
+    _ type: Scalar.Type, _ job: Character
+  ) throws(LinearAlgebraError) -> (values: Tensor, vectors: Tensor) {
+    let n = squareExtent("symmetricEigen"), lead = leadingShape()
+    let (values, w) = Tensor.scratch(lead + [n], as: Scalar.self)
+    let (vectors, a) = scratch(as: Scalar.self)
+    if n == 0 { return (values, vectors) }
+    try forEachMatrix(lead.reduce(1, *), "symmetricEigen") { index in
+      let matrix = a + index * n * n
+      if let bad = firstNotFinite(matrix, n, n) { return bad }
+      return reason(Scalar.syevd(job, n, matrix, w + index * n)) { _ in .notConverged }
+    }
+    return (values, vectors.transposed())
+  }
+
+  private func qr<Scalar: LAPACKScalar>(
+    _ type: Scalar.Type, _ complete: Bool
+  ) throws(LinearAlgebraError) -> QRDecomposition {
+    let (m, n) = matrixShape("qr"), k = min(m, n), lead = leadingShape(), qColumns = complete ? m : k
+    let (columns, a) = transposed().scratch(as: Scalar.self)  // [..., n, m]: A by columns
+    let (q, qPointer) = Tensor.scratch(lead + [qColumns, m], as: Scalar.self)
+    let (r, rPointer) = Tensor.scratch(lead + [qColumns, n], as: Scalar.self)
+    let (reflections, tau) = Tensor.scratch(lead + [k], as: Scalar.self)
+    if k == 0 {
+      return QRDecomposition(
+        q: Tensor(identity: m, columns: qColumns, dtype: Scalar.dtype).broadcast(to: lead + [m, qColumns]), r: r)
+    }
+    try withExtendedLifetime((columns, reflections)) { () throws(LinearAlgebraError) in
+      try forEachMatrix(lead.reduce(1, *), "qr") { index in
+        let matrix = a + index * m * n, qMatrix = qPointer + index * qColumns * m
+        if let bad = firstNotFinite(matrix, n, m) { return bad.transposed }
+        let info = Scalar.geqrf(m, n, matrix, tau + index * k)
+        for row in 0..<k {
+          for column in row..<n { rPointer[(index * qColumns + row) * n + column] = matrix[column * m + row] }
+        }
+        qMatrix.update(from: matrix, count: k * m)
+        return reason(info) { _ in .notConverged }
+          ?? reason(Scalar.orgqr(m, qColumns, k, qMatrix, tau + index * k)) { _ in .notConverged }
+      }
+    }
+    return QRDecomposition(q: q.transposed(), r: r)
+  }
+
+  private func cholesky<Scalar: LAPACKScalar>(_ type: Scalar.Type) throws(LinearAlgebraError) -> Tensor {
+    let n = squareExtent("cholesky"), lead = leadingShape()
+    let (factor, a) = scratch(as: Scalar.self)
+    if n == 0 { return factor }
+    // Our lower triangle by rows is LAPACK's upper by columns: A = Uᵀ U with U = Lᵀ.
+    try forEachMatrix(lead.reduce(1, *), "cholesky") { index in
+      let matrix = a + index * n * n
+      if let bad = firstNotFinite(matrix, n, n) { return bad }
+      let info = Scalar.potrf(n, matrix)
+      for row in 0..<n {
+        for column in (row + 1)..<max(n, row + 1) { matrix[row * n + column] = 0 }
+      }
+      return reason(info) { .notPositiveDefinite(order: $0) }
+    }
+    return factor
+  }
+}
+
+extension LinearAlgebraError.Reason {
+  /// For a matrix that was looked at by columns.
+  var transposed: LinearAlgebraError.Reason {
+    if case .notFinite(let row, let column) = self { return .notFinite(row: column, column: row) }
+    return self
+  }
+}

@@ -1,0 +1,210 @@
+import Foundation
+import Tensor
+import TestSupport
+import Testing
+
+/// Decompositions and solvers against the equations that define them, computed by naive `f64` loops.
+@Suite struct LinearAlgebraTests {
+  static let dtypes = [DType.f32, .f64]
+  static let shapes = [[1, 1], [4, 4], [7, 3], [3, 7], [2, 5, 4], [2, 3, 6, 6], [1, 40, 33], [2, 0, 3], [3, 0]]
+
+  static func random(_ shape: [Int], _ dtype: DType, seed: UInt64 = 1) -> Tensor {
+    var generator = Generator(seed: seed)
+    return generator.randn(shape, dtype: dtype)
+  }
+
+  /// Symmetric, with eigenvalues of at least 1.
+  static func positiveDefinite(_ lead: [Int], _ n: Int, _ dtype: DType) -> Tensor {
+    let x = random(lead + [n, n], .f64)
+    var values = product(x, x.transposed()).scalars(as: Double.self)
+    for index in values.indices where n > 0 && index % (n * n) / n == index % n { values[index] += 1 }
+    return Tensor(scalars: values, shape: lead + [n, n]).converted(to: dtype)
+  }
+
+  private func tolerance(_ dtype: DType) -> Tolerance {
+    dtype == .f64 ? Tolerance(absolute: 1e-11, relativeToMax: 1e-11) : Tolerance(absolute: 2e-5, relativeToMax: 2e-5)
+  }
+
+  @Test(arguments: shapes, dtypes) func singularValuesRebuildTheMatrix(_ shape: [Int], _ dtype: DType) throws {
+    let x = Self.random(shape, dtype)
+    for full in [false, true] {
+      let parts = try x.svd(full: full), k = min(shape[shape.count - 2], shape[shape.count - 1])
+      #expect(parts.u.dtype == dtype && parts.singularValues.shape == Array(shape.dropLast(2)) + [k])
+      expectClose(product(parts.u.transposed(), parts.u), identity(like: parts.u.transposed()), tolerance(dtype))
+      expectClose(
+        product(parts.vTransposed, parts.vTransposed.transposed()), identity(like: parts.vTransposed), tolerance(dtype))
+      let scaled = columnsScaled(parts.u[.ellipsis, ..<k], parts.singularValues)
+      expectClose(product(scaled, parts.vTransposed[.ellipsis, ..<k, .all]), x, tolerance(dtype))
+      expectClose(try x.singularValues(), parts.singularValues, tolerance(dtype))
+      for row in rows(parts.singularValues) { #expect(row == row.sorted(by: >) && row.allSatisfy { $0 >= 0 }) }
+    }
+  }
+
+  @Test(arguments: [[0], [1], [5], [2, 17], [3, 2, 6]], dtypes)
+  func eigenvectorsAreScaledByTheirValues(_ shape: [Int], _ dtype: DType) throws {
+    let n = shape[shape.count - 1], half = Self.random(shape + [n], .f64).scalars(as: Double.self)
+    let square = Tensor(scalars: half, shape: shape + [n])
+    let x = sum(square, square.transposed()).converted(to: dtype)
+    let eigen = try x.symmetricEigen()
+    expectClose(product(x, eigen.vectors), columnsScaled(eigen.vectors, eigen.values), tolerance(dtype))
+    expectClose(product(eigen.vectors.transposed(), eigen.vectors), identity(like: eigen.vectors), tolerance(dtype))
+    for row in rows(eigen.values) { #expect(row == row.sorted()) }
+    expectClose(try x.symmetricEigenvalues(), eigen.values, tolerance(dtype))
+  }
+
+  @Test func onlyTheLowerTriangleIsRead() throws {
+    let symmetric = Tensor([4, 1, 1, 3], shape: [2, 2]), lower = Tensor([4, 9, 1, 3], shape: [2, 2])
+    #expect(try lower.symmetricEigenvalues().floats == symmetric.symmetricEigenvalues().floats)
+    #expect(try lower.cholesky().floats == symmetric.cholesky().floats)
+  }
+
+  @Test(arguments: shapes, dtypes) func qrIsOrthonormalTimesTriangular(_ shape: [Int], _ dtype: DType) throws {
+    let x = Self.random(shape, dtype)
+    for complete in [false, true] {
+      let parts = try x.qr(complete: complete), m = shape[shape.count - 2]
+      #expect(parts.q.shape.last == (complete ? m : min(m, shape[shape.count - 1])))
+      expectClose(product(parts.q, parts.r), x, tolerance(dtype))
+      expectClose(product(parts.q.transposed(), parts.q), identity(like: parts.q.transposed()), tolerance(dtype))
+      let columns = shape[shape.count - 1], below = parts.r.converted(to: .f64).scalars(as: Double.self)
+      for (index, value) in below.enumerated() where index / columns % parts.r.shape[shape.count - 2] > index % columns {
+        #expect(value == 0)
+      }
+    }
+  }
+
+  @Test(arguments: [0, 1, 2, 9, 40], dtypes) func choleskyFactorSquaresToTheMatrix(_ n: Int, _ dtype: DType) throws {
+    let x = Self.positiveDefinite([2], n, dtype), factor = try x.cholesky()
+    expectClose(product(factor, factor.transposed()), x, tolerance(dtype))
+    let values = factor.converted(to: .f64).scalars(as: Double.self)
+    for index in values.indices where index % n > index / n % n { #expect(values[index] == 0) }
+  }
+
+  @Test(arguments: [0, 1, 5, 30], dtypes) func solutionsSolve(_ n: Int, _ dtype: DType) throws {
+    let a = Self.positiveDefinite([3, 2], n, dtype), b = Self.random([2, n, 4], dtype, seed: 3)
+    let x = try a.solve(b)
+    #expect(x.shape == [3, 2, n, 4])
+    expectClose(product(a, x), b.broadcast(to: [3, 2, n, 4]), tolerance(dtype))
+    let vector = Self.random([n], dtype, seed: 4), y = try a.solve(vector)
+    expectClose(product(a, y.expanded(axis: -1)).squeezed(-1), vector.broadcast(to: [3, 2, n]), tolerance(dtype))
+    expectClose(product(a, try a.inverse()), identity(like: a), tolerance(dtype))
+  }
+
+  @Test(arguments: dtypes) func determinantsMultiply(_ dtype: DType) throws {
+    let a = Self.random([2, 5, 5], dtype), b = Self.random([2, 5, 5], dtype, seed: 2)
+    let plain = rows(try a.determinant())[0], other = rows(try b.determinant())[0]
+    let both = rows(try product(a, b).determinant())[0]
+    let close = Tolerance(absolute: 1e-9, relativeToMax: dtype == .f64 ? 1e-12 : 1e-5)
+    expectClose(both, [plain[0] * other[0], plain[1] * other[1]], close)
+    let (sign, logarithm) = try a.signLogDeterminant()
+    let signs = rows(sign)[0], logarithms = rows(logarithm)[0]
+    expectClose([signs[0] * exp(logarithms[0]), signs[1] * exp(logarithms[1])], plain, close)
+  }
+
+  @Test func determinantsOfSpecialMatrices() throws {
+    #expect(try Tensor(identity: 3).determinant().item == 1)
+    #expect(try Tensor([0, 1, 1, 0], shape: [2, 2]).determinant().item == -1)
+    let singular = Tensor([1, 2, 2, 4], shape: [2, 2])
+    #expect(try singular.determinant().item == 0)
+    #expect(try singular.signLogDeterminant().sign.item == 0)
+    #expect(try singular.signLogDeterminant().logAbsolute.item == -.infinity)
+    #expect(try Tensor(zeros: [2, 0, 0]).determinant().floats == [1, 1])
+  }
+
+  @Test(arguments: [[8, 3], [3, 8], [5, 5], [2, 9, 4]], dtypes)
+  func leastSquaresLeavesAnOrthogonalRest(_ shape: [Int], _ dtype: DType) throws {
+    let a = Self.random(shape, dtype), b = Self.random(Array(shape.dropLast()) + [2], dtype, seed: 8)
+    let result = try a.leastSquares(b), k = min(shape[shape.count - 2], shape[shape.count - 1])
+    let rest = sum(product(a, result.solution), b, -1)
+    let projected = product(a.transposed(), rest)
+    expectClose(projected, Tensor(zeros: projected.shape), Tolerance(absolute: dtype == .f64 ? 1e-11 : 1e-4))
+    #expect(result.rank.scalars(as: Int.self).allSatisfy { $0 == k })
+    expectClose(result.singularValues, try a.singularValues(), tolerance(dtype))
+    expectClose(result.solution, product(try a.pseudoInverse(), b), Tolerance(absolute: 1e-4, relativeToMax: 1e-4))
+  }
+
+  @Test(arguments: dtypes) func rankDeficiencyIsSeen(_ dtype: DType) throws {
+    let x = product(Self.random([2, 6, 2], dtype), Self.random([2, 2, 5], dtype, seed: 2)).converted(to: dtype)
+    #expect(try x.matrixRank().scalars(as: Int.self) == [2, 2])
+    #expect(try x.leastSquares(Self.random([2, 6, 1], dtype)).rank.scalars(as: Int.self) == [2, 2])
+    let inverse = try x.pseudoInverse()
+    expectClose(product(product(x, inverse), x), x, tolerance(dtype))
+    expectClose(product(product(inverse, x), inverse), inverse, tolerance(dtype))
+    #expect(try x.matrixRank(relativeCutoff: 2).scalars(as: Int.self) == [0, 0])
+    #expect(try Tensor(zeros: [3, 3]).matrixRank().scalars(as: Int.self) == [0])
+  }
+
+  @Test func batchesEqualTheirMatricesOneByOne() throws {
+    let x = Self.random([5, 6, 4], .f32), whole = try x.svd(), square = Self.positiveDefinite([5], 6, .f32)
+    let solved = try square.solve(x), eigen = try square.symmetricEigen()
+    for index in 0..<5 {
+      let own = try x[index].svd()
+      #expect(own.u.floats == whole.u[index].floats && own.vTransposed.floats == whole.vTransposed[index].floats)
+      #expect(try square[index].solve(x[index]).floats == solved[index].floats)
+      #expect(try square[index].symmetricEigen().vectors.floats == eigen.vectors[index].floats)
+    }
+  }
+
+  @Test func stridesDoNotMatter() throws {
+    let x = Self.random([6, 4, 3], .f32).permuted(2, 0, 1)[.every(-1), .every(2)], packed = x.contiguous()
+    #expect(!x.isContiguous)
+    #expect(try x.svd().u.floats == packed.svd().u.floats)
+    #expect(try x.qr().r.floats == packed.qr().r.floats)
+    #expect(try x.pseudoInverse().floats == packed.pseudoInverse().floats)
+    let before = x.floats
+    _ = try x.svd()
+    #expect(x.floats == before)
+    let half = Self.random([4, 4], .bf16)
+    #expect(try half.singularValues().floats == half.converted(to: .f32).singularValues().floats)
+  }
+
+  @Test func failuresNameRoutineMatrixAndReason() {
+    var batch = [Float](repeating: 0, count: 12)
+    for matrix in 0..<3 { (batch[matrix * 4], batch[matrix * 4 + 3]) = (2, 2) }
+    batch[1 * 4 + 3] = -1
+    let indefinite = Tensor(batch, shape: [3, 2, 2])
+    expectError(.notPositiveDefinite(order: 2), matrix: 1) { _ = try indefinite.cholesky() }
+    batch[2 * 4] = 0
+    batch[1 * 4 + 3] = 1
+    let singular = Tensor(batch, shape: [3, 2, 2])
+    expectError(.singular(pivot: 0), matrix: 2) { _ = try singular.inverse() }
+    expectError(.singular(pivot: 0), matrix: 2) { _ = try singular.solve(Tensor(ones: [2, 1])) }
+    batch[2 * 4 + 1] = .nan
+    let bad = Tensor(batch, shape: [3, 2, 2]), place = LinearAlgebraError.Reason.notFinite(row: 0, column: 1)
+    expectError(place, matrix: 2) { _ = try bad.svd() }
+    expectError(place, matrix: 2) { _ = try bad.singularValues() }
+    expectError(place, matrix: 2) { _ = try bad.symmetricEigen() }
+    expectError(place, matrix: 2) { _ = try bad.qr() }
+    expectError(place, matrix: 2) { _ = try bad.cholesky() }
+    expectError(place, matrix: 2) { _ = try bad.solve(Tensor(ones: [2, 1])) }
+    expectError(place, matrix: 2) { _ = try bad.inverse() }
+    expectError(place, matrix: 2) { _ = try bad.determinant() }
+    expectError(place, matrix: 2) { _ = try bad.leastSquares(Tensor(ones: [3, 2, 1])) }
+    expectError(place, matrix: 2) { _ = try bad.pseudoInverse() }
+    expectError(.notFinite(row: 1, column: 0), matrix: 0) {
+      _ = try Tensor(identity: 2).solve(Tensor([1, .infinity], shape: [2, 1]))
+    }
+    let error = #expect(throws: LinearAlgebraError.self) { try indefinite.cholesky() }
+    let text = "cholesky: matrix 1: the matrix is not positive definite (leading minor of order 2)"
+    #expect(error?.description == text)
+  }
+
+  @Test func wrongShapesAreNamed() async {
+    await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+      _ = try? Tensor(zeros: [2, 3]).inverse()
+    }.map { #expect(text($0).contains("inverse: shape [2, 3] has matrices that are not square")) }
+    await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+      _ = try? Tensor(zeros: [3, 3]).solve(Tensor(zeros: [4, 1]))
+    }.map { #expect(text($0).contains("solve: shapes [3, 3] and [4, 1] do not fit")) }
+  }
+
+  private func text(_ result: ExitTest.Result) -> String { String(decoding: result.standardErrorContent, as: UTF8.self) }
+
+  private func expectError(
+    _ reason: LinearAlgebraError.Reason, matrix: Int, sourceLocation: SourceLocation = #_sourceLocation,
+    _ body: () throws -> Void
+  ) {
+    let error = #expect(throws: LinearAlgebraError.self, sourceLocation: sourceLocation) { try body() }
+    #expect(error?.reason == reason, sourceLocation: sourceLocation)
+    #expect(error?.matrix == matrix, sourceLocation: sourceLocation)
+  }
+}
