@@ -37,6 +37,9 @@ import Testing
     case .npyFile: try checkNpyFiles(golden)
     case .ggufFile: try checkGGUFFile(golden)
     case .sdpa: try checkAttention(golden)
+    case .torchRandom: try checkRandomNumbers(golden)
+    case .torchResize: try checkTorchResize(golden)
+    case .pillowResize: try checkPillowResize(golden)
     }
   }
 }
@@ -47,6 +50,7 @@ extension TensorKind {
     switch self {
     case .safetensorsFile, .safetensorsMalformed, .npyFile, .ggufFile: true
     case .linear, .conv2d, .conv3d, .sdpa: false
+    case .torchRandom, .torchResize, .pillowResize: false
     }
   }
 }

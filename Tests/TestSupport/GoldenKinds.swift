@@ -9,6 +9,9 @@ public enum TensorKind: String, GoldenKind {
   case npyFile = "npy_file"
   case ggufFile = "gguf_file"
   case sdpa
+  case torchRandom = "torch_randn"
+  case torchResize = "resize_torch"
+  case pillowResize = "resize_pil"
 }
 
 /// The kinds that the test target of the Models module runs.
