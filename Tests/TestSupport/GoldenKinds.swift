@@ -17,6 +17,9 @@ public enum TensorKind: String, GoldenKind {
 /// The kinds that the test target of the Models module runs.
 public enum ModelsKind: String, GoldenKind {
   case tokenizer
+  case schedulerFlowEuler = "scheduler_flow_euler"
+  case schedulerCogVideoXDDIM = "scheduler_cogvideox_ddim"
+  case schedulerCogVideoXDPM = "scheduler_cogvideox_dpm"
 }
 
 /// Every kind of every target.
