@@ -1,0 +1,266 @@
+#!/usr/bin/env python3
+"""The cases of ../cases.json in PyTorch on the CPU, in the same records as ours.
+
+Alone:   torch_bench.py [--filter REGEX] [--dtype T] [--slow] [--threads N] [--runs N] [--seconds S] [--compile]
+         prints one JSON line per case.
+In turn: torch_bench.py --serve [--threads N] [--compile]
+         answers one line {"case": NAME, "runs": N, "seconds": S} at a time, for `bench peers`.
+
+Inputs are the same numbers as ours (see Inputs.swift), contiguous, and reused by every run.
+"""
+import argparse
+import json
+import math
+import os
+import pathlib
+import re
+import statistics
+import sys
+import tempfile
+import time
+
+CASES = pathlib.Path(__file__).resolve().parent.parent / "cases.json"
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cases", default=CASES)
+    parser.add_argument("--filter", action="append", default=[])
+    parser.add_argument("--dtype")
+    parser.add_argument("--slow", action="store_true")
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--runs", type=int, default=20)
+    parser.add_argument("--seconds", type=float, default=3.0)
+    parser.add_argument("--compile", action="store_true", help="through torch.compile (needs a C++ compiler)")
+    parser.add_argument("--serve", action="store_true")
+    return parser.parse_args()
+
+
+arguments = parse_arguments()
+# Before the import: MKL and OpenMP read them once.
+os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(arguments.threads)
+
+import numpy  # noqa: E402
+import torch  # noqa: E402
+import torch.nn.functional as F  # noqa: E402
+
+DTYPES = {"f32": torch.float32, "bf16": torch.bfloat16}
+
+
+def values(shape, seed, scale=1.0, dtype=torch.float32):
+    """Inputs.values: the finaliser of MurmurHash3 over index and seed, evenly spread over [-scale, scale)."""
+    count = math.prod(shape)
+    result = numpy.empty(count, numpy.float32)
+    for start in range(0, count, 1 << 22):
+        end = min(count, start + (1 << 22))
+        h = numpy.arange(start, end, dtype=numpy.uint32)
+        h += numpy.uint32(seed * 0x9E3779B9 & 0xFFFFFFFF)
+        h = (h ^ (h >> numpy.uint32(16))) * numpy.uint32(0x85EBCA6B)
+        h = (h ^ (h >> numpy.uint32(13))) * numpy.uint32(0xC2B2AE35)
+        h ^= h >> numpy.uint32(16)
+        unit = (h >> numpy.uint32(8)).astype(numpy.float32) * numpy.float32(2.0**-23) - numpy.float32(1)
+        result[start:end] = unit * numpy.float32(scale)
+    return torch.from_numpy(result).reshape(shape).to(dtype)
+
+
+# Every operation returns a function of no arguments; its result, or what `Probed` says, is probed.
+class Probed:
+    """A function whose result is not what is compared."""
+
+    def __init__(self, run, describe):
+        self.run, self.describe = run, describe
+
+
+def linear(s, dtype):
+    weight_type = torch.float32 if dtype == "f32" else torch.bfloat16
+    activation_type = torch.bfloat16 if dtype == "bf16" else torch.float32
+    x = values((s["m"], s["k"]), 1, dtype=activation_type)
+    weight = values((s["n"], s["k"]), 2, 0.05, weight_type)
+    bias = values((s["n"],), 3, dtype=weight_type)
+    if dtype == "mixed":
+        return lambda: F.linear(x.to(torch.bfloat16), weight, bias).to(torch.float32)
+    return lambda: F.linear(x, weight, bias)
+
+
+def attention(s, dtype):
+    q = values((1, s["heads"], s["queries"], s["width"]), 1, 2, DTYPES[dtype])
+    k = values((1, s["heads"], s["keys"], s["width"]), 2, 2, DTYPES[dtype])
+    v = values((1, s["heads"], s["keys"], s["width"]), 3, 1, DTYPES[dtype])
+    return lambda: F.scaled_dot_product_attention(q, k, v)
+
+
+def conv2d(s, dtype):
+    x = values((1, s["in"], s["size"], s["size"]), 1)
+    weight = values((s["out"], s["in"], 3, 3), 2, 0.05)
+    bias = values((s["out"],), 3)
+    return lambda: F.conv2d(x, weight, bias, padding=1)
+
+
+def norm_modulate(s, dtype):
+    x = values((1, s["rows"], s["columns"]), 1)
+    scale, shift = values((1, 1, s["columns"]), 2), values((1, 1, s["columns"]), 3)
+    return lambda: F.layer_norm(x, (s["columns"],), eps=1e-6) * (1 + scale) + shift
+
+
+def gelu(s, dtype):
+    x = values((s["rows"], s["columns"]), 1, 4)
+    return lambda: F.gelu(x, approximate="tanh")
+
+
+def softmax(s, dtype):
+    x = values((s["rows"], s["columns"]), 1, 4)
+    return lambda: torch.softmax(x, -1)
+
+
+def rope(s, dtype):
+    """diffusers' apply_rotary_emb with use_real_unbind_dim=-1."""
+    x = values((1, s["heads"], s["tokens"], s["width"]), 1)
+    angles = values((s["tokens"], s["width"] // 2), 2, 3).repeat_interleave(2, 1)
+    cosine, sine = angles.cos(), angles.sin()
+
+    def run():
+        real, imaginary = x.reshape(*x.shape[:-1], -1, 2).unbind(-1)
+        rotated = torch.stack([-imaginary, real], dim=-1).flatten(3)
+        return x * cosine[None, None] + rotated * sine[None, None]
+
+    return run
+
+
+def convert(s, dtype):
+    x = values((s["rows"], s["columns"]), 1, dtype=DTYPES[dtype])
+    target = torch.bfloat16 if dtype == "f32" else torch.float32
+    return lambda: x.to(target)
+
+
+def svd(s, dtype):
+    x = values((s["rows"], s["columns"]), 1)
+    return Probed(lambda: torch.linalg.svd(x, full_matrices=False), lambda result: result.S)
+
+
+def eigh(s, dtype):
+    x = values((s["rows"], s["columns"]), 1)
+    symmetric = (x + x.T).contiguous()
+    return Probed(lambda: torch.linalg.eigh(symmetric), lambda result: result.eigenvalues)
+
+
+def qr(s, dtype):
+    x = values((s["rows"], s["columns"]), 1)
+    return Probed(lambda: torch.linalg.qr(x), lambda result: result.R.diagonal().abs())
+
+
+def safetensors(s, dtype):
+    from safetensors.torch import load_file, save_file
+
+    count = max(1, s["megabytes"] // 16)
+    folder = tempfile.TemporaryDirectory(prefix="bench-")
+    path = os.path.join(folder.name, "model.safetensors")
+    save_file({f"blocks.{i}.weight": torch.full((2048, 4096), i + 1, dtype=torch.bfloat16) for i in range(count)}, path)
+
+    def run(folder=folder):  # holds the folder for as long as it may be called
+        return {name: tensor.reshape(-1, 2048)[:, 0].contiguous() for name, tensor in load_file(path).items()}
+
+    return Probed(run, lambda r: torch.stack([r[f"blocks.{i}.weight"][0] for i in range(count)]))
+
+
+OPERATIONS = {
+    "linear": linear, "attention": attention, "conv2d": conv2d, "norm-modulate": norm_modulate, "gelu": gelu,
+    "softmax": softmax, "rope": rope, "convert": convert, "svd": svd, "eigh": eigh, "qr": qr,
+    "safetensors": safetensors,
+}  # fmt: skip
+
+
+def load_cases(path):
+    cases = {}
+    for entry in json.load(open(path))["cases"]:
+        for dtype in entry["dtypes"]:
+            cases[f"{entry['operation']}/{entry['label']}/{dtype}"] = (entry, dtype)
+    return cases
+
+
+class Subject:
+    """A case made ready: inputs made, result probed, warmed up."""
+
+    def __init__(self, entry, dtype, seconds):
+        made = OPERATIONS[entry["operation"]](entry["sizes"], dtype)
+        self.run = made.run if isinstance(made, Probed) else made
+        describe = made.describe if isinstance(made, Probed) else lambda result: result
+        if arguments.compile and not isinstance(made, Probed):
+            self.run = torch.compile(self.run)
+        flat = describe(self.run()).reshape(-1)
+        count = flat.numel()
+        self.probe = [float(flat[(j * 2654435761 + 12345) % count]) for j in range(12)]
+        del flat
+        start, runs = time.perf_counter(), 0
+        while time.perf_counter() - start < seconds / 20 or (runs < 2 and time.perf_counter() - start < seconds / 3):
+            self.run()
+            runs += 1
+
+    def measure(self, runs, seconds):
+        """Seconds per run; the same rule as Budget.measure."""
+        samples, total = [], 0.0
+        while not samples or (total < seconds and (len(samples) < runs or total < seconds / 10)):
+            start = time.perf_counter()
+            self.run()
+            samples.append(time.perf_counter() - start)
+            total += samples[-1]
+        return samples
+
+
+def record(name, subject, samples, with_samples):
+    milliseconds = sorted(sample * 1e3 for sample in samples)
+    place = 0.9 * (len(milliseconds) - 1)
+    low = int(place)
+    high = min(low + 1, len(milliseconds) - 1)
+    result = {
+        "case": name,
+        "implementation": IMPLEMENTATION,
+        "threads": torch.get_num_threads(),
+        "runs": len(milliseconds),
+        "min_ms": milliseconds[0],
+        "median_ms": statistics.median(milliseconds),
+        "p90_ms": milliseconds[low] + (milliseconds[high] - milliseconds[low]) * (place - low),
+        "probe": subject.probe,
+    }
+    if with_samples:
+        result["samples_ms"] = [sample * 1e3 for sample in samples]
+    return result
+
+
+def serve(cases, answers):
+    print(json.dumps({"implementation": IMPLEMENTATION}), file=answers, flush=True)
+    name, subject = None, None
+    for line in sys.stdin:
+        request = json.loads(line)
+        try:
+            if request["case"] != name:
+                name, subject = None, None  # the case before is freed first
+                subject = Subject(*cases[request["case"]], request["seconds"])
+                name = request["case"]
+            answer = record(name, subject, subject.measure(request["runs"], request["seconds"]), True)
+        except Exception as error:  # any failure of a case is an answer; the next case may work
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps(answer), file=answers, flush=True)
+
+
+def run_alone(cases):
+    for name, (entry, dtype) in cases.items():
+        if entry.get("slow") and not arguments.slow and name not in arguments.filter:
+            continue
+        if arguments.dtype not in (None, dtype):
+            continue
+        if arguments.filter and not any(re.search(pattern, name) for pattern in arguments.filter):
+            continue
+        subject = Subject(entry, dtype, arguments.seconds)
+        print(json.dumps(record(name, subject, subject.measure(arguments.runs, arguments.seconds), False)), flush=True)
+
+
+torch.set_num_threads(arguments.threads)
+torch.set_grad_enabled(False)
+IMPLEMENTATION = f"PyTorch {torch.__version__}" + (" compiled" if arguments.compile else "")
+# Libraries may print; the records keep the real standard output to themselves.
+ANSWERS, sys.stdout = sys.stdout, sys.stderr
+if arguments.serve:
+    serve(load_cases(arguments.cases), ANSWERS)
+else:
+    sys.stdout = ANSWERS
+    run_alone(load_cases(arguments.cases))

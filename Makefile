@@ -1,0 +1,60 @@
+# The commands of the README. Every target first makes the machine ready (Tools/setup.sh), which takes a quarter of a
+# second when nothing is missing.
+
+PEER_PYTHON ?= python3
+# More arguments for the benchmarks: make bench BENCH_ARGS="--filter attention --threads 1"
+BENCH_ARGS ?=
+
+swift_files := Package.swift Benchmarks/Package.swift Sources Tests Benchmarks/Sources Benchmarks/Tests
+bench := Benchmarks/.build/release/bench
+quiet_build := swift build -c release --quiet
+
+.PHONY: help setup build test bench bench-peers bench-build docs format lint clean
+
+help:
+	@echo 'make test         build everything in release mode and run the tests'
+	@echo 'make bench        measure the operations on the shapes of real models'
+	@echo 'make bench-peers  the same in turns with PyTorch (PEER_PYTHON names its Python), as a table'
+	@echo 'make docs         documentation into docs-build/, warnings are errors'
+	@echo 'make format       format all Swift files; make lint only checks'
+	@echo 'make setup        install missing system packages, or say which'
+
+setup:
+	@Tools/setup.sh
+
+build: setup
+	swift build -c release
+
+# Numeric code is some fifty times slower without optimisation, hence release. The second run takes the fallback kernels
+# of a CPU without vector extensions.
+test: setup
+	swift build -c release --build-tests
+	swift test -c release --skip-build --disable-testable-imports --quiet
+	CK_ISA=generic swift test -c release --skip-build --disable-testable-imports --quiet --filter '^TensorTests\.'
+
+bench-build: setup
+	@cd Benchmarks && $(quiet_build) --product bench
+
+bench: bench-build
+	@$(bench) run $(BENCH_ARGS)
+
+bench-peers: bench-build
+	@$(PEER_PYTHON) -c 'import torch, numpy, safetensors' 2>/dev/null || { \
+	  echo "PyTorch was not found by PEER_PYTHON=$(PEER_PYTHON). To make an environment for it (some 1 GB):" >&2; \
+	  echo "  python3 -m venv peer-venv" >&2; \
+	  echo "  peer-venv/bin/pip install -r Benchmarks/peers/requirements.txt" >&2; \
+	  echo "  make bench-peers PEER_PYTHON=peer-venv/bin/python" >&2; \
+	  exit 1; }
+	@$(bench) peers --peer-command '$(PEER_PYTHON) Benchmarks/peers/torch_bench.py' $(BENCH_ARGS)
+
+docs: setup
+	@Tools/docs.sh
+
+format: setup
+	swift format format --in-place --parallel --recursive $(swift_files)
+
+lint: setup
+	swift format lint --strict --parallel --recursive $(swift_files)
+
+clean:
+	rm -rf .build Benchmarks/.build docs-build
