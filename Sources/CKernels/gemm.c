@@ -28,7 +28,7 @@ static void product_chunk(void *context, size_t chunk) {
 // Chunks as wide as the caches like, but enough of them to keep the threads even; a chunk packs its own panels of B,
 // so rows are divided only when columns do not suffice.
 static void partition(const ck_gemm_ops *ops, ck_gemm_plan *plan) {
-  plan->tiles = ck_gemm_ceil_div(plan->rows, ops->tile_rows);
+  plan->tiles = plan->skinny_rows ? 1 : ck_gemm_ceil_div(plan->rows, ops->tile_rows);
   plan->panels = ck_gemm_ceil_div(plan->columns, ops->tile_columns);
   const size_t work = plan->rows * plan->columns * (plan->depth + 1) * plan->pictures;
   const size_t wanted = minimum(8 * ck_pool_threads(), work / ck_gemm_minimum_chunk + 1);
@@ -58,12 +58,13 @@ bool ck_gemm_run(const ck_gemm_ops *ops, ck_gemm_plan *plan, ck_gemm_fill_rows *
   const size_t rows = plan->rows;
   plan->steps = plan->dot ? ck_gemm_ceil_div(plan->depth, 2) : plan->depth;
   plan->step_blocks = maximum(1, ck_gemm_ceil_div(plan->steps, ops->block_steps));
+  plan->skinny_rows = ops->skinny_height(plan);
   const size_t slab_limit = minimum(max_slab_rows, maximum(ops->tile_rows, max_packed_words / maximum(1, plan->steps)));
   const size_t slabs = ck_gemm_ceil_div(rows, slab_limit);
   const size_t even = ck_gemm_ceil_div(ck_gemm_ceil_div(rows, slabs), ops->tile_rows) * ops->tile_rows;
-  const size_t slab_rows = minimum(rows, even);
+  const size_t slab_rows = minimum(rows, even), packed_rows = maximum(slab_rows, plan->skinny_rows);
   const size_t table_bytes = ck_gemm_ceil_div(slab_rows * sizeof(ck_gemm_row), 64) * 64;
-  char *scratch = ck_scratch(ck_scratch_gemm_a, table_bytes + 4 * slab_rows * plan->steps + 64);
+  char *scratch = ck_scratch(ck_scratch_gemm_a, table_bytes + 4 * packed_rows * plan->steps + 64);
   if (!scratch) return false;
   ck_gemm_row *table = (ck_gemm_row *)(void *)scratch;
   _Atomic bool failed = false;

@@ -38,6 +38,7 @@ typedef struct ck_gemm_plan {
   // The partition.
   bool dot;                                    // multiply in bf16 pairs
   size_t steps, step_blocks;                   // k or pairs of k, and how many blocks of them
+  size_t skinny_rows;                          // rows padded to a height of gemm_skinny.inc; 0 on the general path
   size_t tiles;                                // row tiles of the slab, of nearly equal height
   size_t tiles_per_chunk, row_chunks;
   size_t panels, panels_per_chunk, column_chunks;
@@ -48,6 +49,7 @@ typedef struct ck_gemm_plan {
 typedef struct ck_gemm_ops {
   size_t tile_rows, tile_columns, block_steps;
   bool has_dot;
+  size_t (*skinny_height)(const ck_gemm_plan *plan);      // 0 where the plan takes the general path
   void (*pack_a)(const ck_gemm_plan *plan, size_t tile);  // one row tile, all of k
   void (*chunk)(const ck_gemm_plan *plan, size_t chunk);
 } ck_gemm_ops;
