@@ -13,7 +13,8 @@ public enum ResizeMode: String, Sendable, CaseIterable {
 }
 
 extension Tensor {
-  /// The last two axes resized, exactly as `torch.nn.functional.interpolate` resizes them.
+  /// The last two axes resized, as `torch.nn.functional.interpolate` resizes them. One case differs: to width 1 with
+  /// `antialias`, PyTorch 2.13 repeats the first row in every row.
   ///
   /// - Parameters:
   ///   - height, width: positive
