@@ -4,13 +4,24 @@ import CKernels
 /// The two forms of the Gaussian error linear unit (arXiv 1606.08415).
 public enum GELU: Sendable {
   /// `x Φ(x)`: torch's default.
-  case exact
+  case erf
   /// The tanh approximation, torch's `approximate="tanh"`.
   case tanh
 }
 
 extension Tensor {
-  public func gelu(_ form: GELU = .exact) -> Tensor {
+  /// The non-linearity a product can also apply on its way to memory, on its own.
+  public func activated(by activation: Activation) -> Tensor {
+    switch activation {
+    case .identity: self
+    case .geluTanh: gelu(.tanh)
+    case .gelu: gelu(.erf)
+    case .silu: silu()
+    case .quickGELU: quickGELU()
+    }
+  }
+
+  public func gelu(_ form: GELU = .erf) -> Tensor {
     unary(form == .tanh ? ck_op_gelu_tanh : ck_op_gelu_erf, fractional: true)
   }
   /// `x sigmoid(1.702 x)`, CLIP's approximation of GELU.

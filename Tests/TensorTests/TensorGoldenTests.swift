@@ -32,6 +32,12 @@ import Testing
     case .linear: try checkLinear(golden)
     case .conv2d: try checkConvolution(golden, axes: 2)
     case .conv3d: try checkConvolution(golden, axes: 3)
+    case .activation: try checkActivations(golden)
+    case .layerNorm: try checkLayerNorm(golden)
+    case .rmsNorm: try checkRMSNorm(golden)
+    case .groupNorm: try checkGroupNorm(golden)
+    case .ropeFlux: try checkRotary(golden, tokenAxis: 1)
+    case .ropeCogVideoX: try checkRotary(golden, tokenAxis: 2)
     case .safetensorsFile: try checkSafetensorsFile(golden)
     case .safetensorsMalformed: try checkMalformedSafetensors(golden)
     case .npyFile: try checkNpyFiles(golden)
@@ -49,8 +55,7 @@ extension TensorKind {
   var isFile: Bool {
     switch self {
     case .safetensorsFile, .safetensorsMalformed, .npyFile, .ggufFile: true
-    case .linear, .conv2d, .conv3d, .sdpa: false
-    case .torchRandom, .torchResize, .pillowResize: false
+    default: false
     }
   }
 }

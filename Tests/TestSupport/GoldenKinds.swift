@@ -4,6 +4,12 @@ public enum TensorKind: String, GoldenKind {
   case linear
   case conv2d
   case conv3d
+  case activation
+  case layerNorm = "layer_norm"
+  case rmsNorm = "rms_norm"
+  case groupNorm = "group_norm"
+  case ropeFlux = "rope_flux"
+  case ropeCogVideoX = "rope_cogvideox"
   case safetensorsFile = "safetensors_file"
   case safetensorsMalformed = "safetensors_malformed"
   case npyFile = "npy_file"

@@ -1,0 +1,28 @@
+import Tensor
+import TestSupport
+import Testing
+
+/// The number of threads is a matter of time only: every result is the same to the last bit.
+@Suite(.serialized) struct ThreadCountTests {
+  @Test(arguments: Kernels.available) func changesNoResult(_ kernels: Kernels) {
+    let x = Naive.tensor(70, 3000), tall = Naive.tensor(90_000, 3), image = Naive.tensor(1, 8, 130, 130)
+    let scale = Naive.tensor(3000, seed: 2), table = Naive.tensor(70, 3000, seed: 3)
+    let results: () -> [[UInt8]] = {
+      Kernels.with(kernels) {
+        [
+          x.layerNorm(scale: scale), x.softmax(), x.gelu(.tanh), x + scale, x.converted(to: .bf16), x.sum(),
+          x.sum(0), x.variance(1), tall.sum(0), tall.variance(), tall.argmax(0), image.groupNorm(groups: 2, silu: true),
+          x.applyingRotary(cos: table, sin: table), x.transposed().converted(to: .f16), x.cumulativeSum(1),
+        ].map(\.bytes)
+      }
+    }
+    let before = Threads.count
+    defer { Threads.count = before }
+    Threads.count = 1
+    let single = results()
+    for threads in [2, 3, 7] {
+      Threads.count = threads
+      #expect(results() == single, "\(threads) threads")
+    }
+  }
+}
