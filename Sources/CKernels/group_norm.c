@@ -63,8 +63,8 @@ static void apply(void *context, size_t plane) {
   moments total = {0};
   for (size_t s = 0; s < g->segments; s++) total = merge(total, partial[s]);
   const double factor = 1.0 / sqrt(total.squares / total.count + (double)g->epsilon);
-  const double scale = g->weight ? (double)g->weight[channel] * factor : factor;
-  const double shift = (g->bias ? (double)g->bias[channel] : 0.0) - total.mean * scale;
+  const float scale = (float)(g->weight ? (double)g->weight[channel] * factor : factor);
+  const float shift = g->bias ? g->bias[channel] : 0.0f, mean = (float)total.mean;
   const ck_row_ops *ops = g->isa->rows;
   float buffer[block], result[block];
   const size_t y_size = ck_type_size(g->y_type);
@@ -72,7 +72,7 @@ static void apply(void *context, size_t plane) {
     const size_t n = g->spatial - i < block ? g->spatial - i : block, start = plane * g->spatial + i;
     const float *x = as_floats(g, start, n, buffer);
     float *y = g->y_type == ck_type_f32 ? (float *)(g->y + start * y_size) : result;
-    (g->silu ? ops->scale_shift_silu : ops->scale_shift)(x, y, n, (float)scale, (float)shift);
+    (g->silu ? ops->scale_shift_silu : ops->scale_shift)(x, y, n, mean, scale, shift);
     if (g->y_type != ck_type_f32) g->isa->convert->from_f32[g->y_type](result, g->y + start * y_size, n);
   }
 }

@@ -117,7 +117,7 @@ import Testing
 
   @Test func nanTravels() {
     let x = Tensor([.nan, 1, .infinity]), y = Tensor([1, .nan, -.infinity])
-    #expect(x.maximum(y).floats[..<2].allSatisfy(\.isNaN) && x.minimum(y).floats[..<2].allSatisfy(\.isNaN))
+    #expect(x.maximum(y).floats[..<2].allSatisfy { $0.isNaN } && x.minimum(y).floats[..<2].allSatisfy { $0.isNaN })
     #expect(x.clamped(min: 0, max: 1).floats[0].isNaN && x.relu().floats[0].isNaN)
     #expect(x.equal(to: x).scalars(as: Bool.self) == [false, true, true])
     #expect(x.notEqual(to: x).scalars(as: Bool.self) == [true, false, false])

@@ -83,7 +83,7 @@ import Testing
     let source = Tensor([Float(bitPattern: 0x7F80_0001), .nan, -.nan] + [Float](repeating: .nan, count: 40))
     for type in Self.narrow {
       let back = Kernels.with(kernels) { source.converted(to: type).floats }
-      #expect(back.allSatisfy(\.isNaN), "\(type)")
+      #expect(back.allSatisfy { $0.isNaN }, "\(type)")
       #expect(back[2].sign == .minus && back[1].sign == .plus, "\(type)")
     }
   }

@@ -96,7 +96,7 @@ import Testing
     let empty = Tensor(zeros: [0, 3])
     #expect(empty.sum(0).floats == [0, 0, 0] && empty.product(0).floats == [1, 1, 1])
     #expect(empty.sum(1).shape == [0] && empty.amax(1).shape == [0])
-    #expect(empty.mean(0).floats.allSatisfy(\.isNaN))
+    #expect(empty.mean(0).floats.allSatisfy { $0.isNaN })
     #expect(empty.all().scalars(as: Bool.self) == [true] && empty.any().scalars(as: Bool.self) == [false])
     #expect(Tensor(5).sum().item == 5 && Tensor(5).variance().item.isNaN)
     #expect(Naive.tensor(2, 3, 4).sum(1, keepDims: true).shape == [2, 1, 4])

@@ -9,7 +9,7 @@
 #include "ck_convert.h"
 #include "ck_elementwise.h"
 
-// What one row costs one call. x and y may be equal.
+// One row a call. x and y may be equal.
 typedef struct ck_row_ops {
   double (*sum)(const float *x, size_t n);
   double (*sum_of_squares)(const float *x, float centre, size_t n);  // of x - centre
@@ -22,8 +22,9 @@ typedef struct ck_row_ops {
   // (scale and shift) come together or not at all, except weight alone.
   void (*normalize)(const float *x, float *y, size_t n, float mean, float factor, const float *weight,
                     const float *bias, const float *scale, const float *shift);
-  void (*scale_shift)(const float *x, float *y, size_t n, float scale, float shift);       // x * scale + shift
-  void (*scale_shift_silu)(const float *x, float *y, size_t n, float scale, float shift);  // silu of that
+  // y = (x - centre) * scale + shift, and its SiLU.
+  void (*scale_shift)(const float *x, float *y, size_t n, float centre, float scale, float shift);
+  void (*scale_shift_silu)(const float *x, float *y, size_t n, float centre, float scale, float shift);
   // Pairs (x[2i], x[2i + 1]), or (x[i], x[i + n / 2]), turned by the angles of cosine and sine [n].
   void (*rotate_pairs)(const float *x, float *y, const float *cosine, const float *sine, size_t n);
   void (*rotate_halves)(const float *x, float *y, const float *cosine, const float *sine, size_t n);
