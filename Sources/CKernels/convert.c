@@ -7,6 +7,7 @@
 
 #include "ck_isa.h"
 #include "ck_pool.h"
+#include "stream.h"
 
 static const uint8_t sizes[ck_type_count] = {
     [ck_type_bool] = 1, [ck_type_u8] = 1,  [ck_type_i8] = 1,        [ck_type_u16] = 2,     [ck_type_i16] = 2,
@@ -64,9 +65,20 @@ enum { chunk_elements = 1 << 16 };
 
 static void convert_chunk(void *context, size_t chunk) {
   const conversion *c = context;
-  const size_t start = chunk * chunk_elements;
-  const size_t count = c->n - start < chunk_elements ? c->n - start : chunk_elements;
-  ck_convert_block(c->isa, c->from, c->x + start * sizes[c->from], c->to, c->y + start * sizes[c->to], count);
+  const size_t from_size = sizes[c->from], to_size = sizes[c->to];
+  size_t start = chunk * chunk_elements;
+  const size_t end = c->n - start < chunk_elements ? c->n : start + chunk_elements;
+  if (!ck_streams(c->n * to_size, c->y, c->x)) {
+    ck_convert_block(c->isa, c->from, c->x + start * from_size, c->to, c->y + start * to_size, end - start);
+    return;
+  }
+  double result[block];
+  for (; start < end; start += block) {
+    const size_t count = end - start < block ? end - start : block;
+    ck_convert_block(c->isa, c->from, c->x + start * from_size, c->to, result, count);
+    c->isa->convert->stream(c->y + start * to_size, result, count * to_size);
+  }
+  ck_stream_end();
 }
 
 void ck_convert(const ck_isa *isa, ck_type from, const void *x, ck_type to, void *y, size_t n) {

@@ -6,6 +6,7 @@
 #include "ck_isa.h"
 #include "ck_pool.h"
 #include "ck_rows.h"
+#include "stream.h"
 
 enum { block = 1024, segment = 1 << 16 };
 
@@ -21,7 +22,7 @@ typedef struct {
   size_t channels, spatial, groups, group_elements, segments;
   const float *weight, *bias;
   float epsilon;
-  bool silu;
+  bool silu, streams;
   moments *partial;  // [batch * groups][segments]
 } group_norm;
 
@@ -66,15 +67,25 @@ static void apply(void *context, size_t plane) {
   const float scale = (float)(g->weight ? (double)g->weight[channel] * factor : factor);
   const float shift = g->bias ? g->bias[channel] : 0.0f, mean = (float)total.mean;
   const ck_row_ops *ops = g->isa->rows;
+  const ck_convert_ops *convert = g->isa->convert;
   float buffer[block], result[block];
+  double stored[block];
   const size_t y_size = ck_type_size(g->y_type);
   for (size_t i = 0; i < g->spatial; i += block) {
     const size_t n = g->spatial - i < block ? g->spatial - i : block, start = plane * g->spatial + i;
     const float *x = as_floats(g, start, n, buffer);
-    float *y = g->y_type == ck_type_f32 ? (float *)(g->y + start * y_size) : result;
-    (g->silu ? ops->scale_shift_silu : ops->scale_shift)(x, y, n, mean, scale, shift);
-    if (g->y_type != ck_type_f32) g->isa->convert->from_f32[g->y_type](result, g->y + start * y_size, n);
+    char *y = g->y + start * y_size;
+    const bool direct = g->y_type == ck_type_f32 && !g->streams;
+    (g->silu ? ops->scale_shift_silu : ops->scale_shift)(x, direct ? (float *)y : result, n, mean, scale, shift);
+    if (direct) continue;
+    if (g->streams && g->y_type == ck_type_f32) {
+      convert->stream(y, result, n * y_size);
+      continue;
+    }
+    convert->from_f32[g->y_type](result, g->streams ? (void *)stored : y, n);
+    if (g->streams) convert->stream(y, stored, n * y_size);
   }
+  if (g->streams) ck_stream_end();
 }
 
 bool ck_group_norm(const ck_isa *isa, const void *x, ck_type x_type, void *y, ck_type y_type, size_t batch,
@@ -82,7 +93,8 @@ bool ck_group_norm(const ck_isa *isa, const void *x, ck_type x_type, void *y, ck
                    const float *bias, bool silu) {
   group_norm g = {.isa = isa, .x = x, .y = y, .x_type = x_type, .y_type = y_type, .channels = channels,
                   .spatial = spatial, .groups = groups, .group_elements = channels / groups * spatial,
-                  .weight = weight, .bias = bias, .epsilon = epsilon, .silu = silu};
+                  .weight = weight, .bias = bias, .epsilon = epsilon, .silu = silu,
+                  .streams = ck_streams(batch * channels * spatial * ck_type_size(y_type), y, x)};
   if (batch == 0 || g.group_elements == 0) return true;
   g.segments = (g.group_elements + segment - 1) / segment;
   g.partial = malloc(batch * groups * g.segments * sizeof *g.partial);

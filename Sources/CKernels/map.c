@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "ck_pool.h"
+#include "stream.h"
 #include "strided.h"
 
 size_t ck_op_operands(ck_op op) { return op < ck_op_add ? 1 : op < ck_op_select ? 2 : 3; }
@@ -13,6 +14,7 @@ typedef struct {
   ck_type compute;
   size_t inputs, chunk_elements;
   const ck_operand *in, *out;
+  bool streams;
   ck_walk walk;  // operand 0 is the output, 1 ... the inputs
 } map_call;
 
@@ -53,26 +55,41 @@ static const void *read_input(const map_call *call, size_t i, size_t start, size
                       buffers->operand[i], buffers->raw);
 }
 
+static void write_output(const map_call *call, size_t start, size_t n, const void *values, map_buffers *buffers) {
+  void *data = (void *)call->out->data;
+  const ck_type type = call->out->type;
+  const size_t size = ck_type_size(type);
+  void *direct = call->streams ? ck_walk_direct(&call->walk, 0, data, size, start, n) : NULL;
+  if (!direct) {
+    ck_walk_write(call->isa, &call->walk, 0, data, type, call->compute, start, n, values, buffers->raw);
+    return;
+  }
+  if (type != call->compute) {
+    ck_convert_block(call->isa, call->compute, values, type, buffers->raw, n);
+    values = buffers->raw;
+  }
+  call->isa->convert->stream(direct, values, n * size);
+}
+
 static void map_chunk(void *context, size_t chunk) {
   const map_call *call = context;
   const ck_walk *walk = &call->walk;
   map_buffers buffers;
   memset(buffers.constant, 0, sizeof buffers.constant);
-  const size_t size = ck_type_size(call->compute);
+  const bool in_place = !call->streams && call->out->type == call->compute;
   size_t start = chunk * call->chunk_elements;
   const size_t end = walk->count - start < call->chunk_elements ? walk->count : start + call->chunk_elements;
   while (start < end) {
     const size_t n = ck_walk_block(walk, start, end);
     const void *inputs[ck_max_operands] = {NULL};
     for (size_t i = 0; i < call->inputs; i++) inputs[i] = read_input(call, i, start, n, &buffers);
-    void *data = (void *)call->out->data, *output = NULL;
-    if (call->out->type == call->compute) output = ck_walk_direct(walk, 0, data, size, start, n);
-    if (!output) output = buffers.result;
-    apply(call, inputs, output, n);
-    if (output == (void *)buffers.result)
-      ck_walk_write(call->isa, walk, 0, data, call->out->type, call->compute, start, n, output, buffers.raw);
+    void *data = (void *)call->out->data;
+    void *output = in_place ? ck_walk_direct(walk, 0, data, ck_type_size(call->compute), start, n) : NULL;
+    apply(call, inputs, output ? output : buffers.result, n);
+    if (!output) write_output(call, start, n, buffers.result, &buffers);
     start += n;
   }
+  if (call->streams) ck_stream_end();
 }
 
 void ck_map(const ck_isa *isa, ck_op op, ck_type compute, size_t rank, const size_t *sizes, const ck_operand *in,
@@ -82,6 +99,8 @@ void ck_map(const ck_isa *isa, ck_op op, ck_type compute, size_t rank, const siz
   for (size_t i = 0; i < call.inputs; i++) strides[i + 1] = in[i].strides;
   call.walk = ck_walk_make(rank, sizes, strides, call.inputs + 1);
   if (call.walk.count == 0) return;
+  call.streams = ck_streams(call.walk.count * ck_type_size(out->type), NULL, out->data);
+  for (size_t i = 0; i < call.inputs; i++) call.streams = call.streams && in[i].data != out->data;
   // Some ten microseconds of work per chunk, and whole rows where a chunk holds several.
   const size_t inner = call.walk.sizes[call.walk.rank - 1], wanted = 1 << 15;
   call.chunk_elements = inner < wanted ? (wanted + inner - 1) / inner * inner : wanted;

@@ -6,6 +6,7 @@
 #include "ck_isa.h"
 #include "ck_pool.h"
 #include "ck_rows.h"
+#include "stream.h"
 
 // One row, at index[0 ..< 3] of the outer axes.
 typedef void (*row_body)(const ck_isa *isa, const void *context, const float *x, float *y, size_t n,
@@ -17,6 +18,7 @@ typedef struct {
   row_body body;
   const void *context;
   size_t total, per_chunk;
+  bool streams;
   int axes[3];  // which of the caller's axes each axis of `rows` is
 } row_call;
 
@@ -31,8 +33,8 @@ static size_t rows_together(const ck_rows *rows, size_t available) {
   return fit < 1 ? 1 : fit < available ? fit : available;
 }
 
-// Floats between the two halves of the scratch: not a multiple of 4096 bytes, or loads of one half would wait for
-// stores to the other that only look like the same address.
+// Floats between the parts of the scratch: not a multiple of 4096 bytes, or loads of one part would wait for stores to
+// another that only look like the same address.
 static size_t scratch_stride(size_t n) { return (n > group_elements ? n : group_elements) + 144; }
 
 static void run_group(const row_call *call, const size_t *index, size_t count, float *scratch) {
@@ -43,21 +45,29 @@ static void run_group(const row_call *call, const size_t *index, size_t count, f
     x_offset += (ptrdiff_t)index[axis] * rows->x_strides[axis];
     y_offset += (ptrdiff_t)index[axis] * rows->y_strides[axis];
   }
+  const size_t stride = scratch_stride(n), y_size = ck_type_size(rows->y_type);
   const char *x = (const char *)rows->x + x_offset * (ptrdiff_t)ck_type_size(rows->x_type);
-  char *y = (char *)rows->y + y_offset * (ptrdiff_t)ck_type_size(rows->y_type);
+  char *y = (char *)rows->y + y_offset * (ptrdiff_t)y_size;
   const float *in = (const float *)x;
-  float *out = (float *)y;
+  const bool direct = rows->y_type == ck_type_f32 && !call->streams;
+  float *out = direct ? (float *)y : scratch + stride;
   if (rows->x_type != ck_type_f32) {
     call->isa->convert->to_f32[rows->x_type](x, scratch, count * n);
     in = scratch;
   }
-  if (rows->y_type != ck_type_f32) out = scratch + scratch_stride(n);
   for (size_t r = 0; r < count; r++) {
     size_t place[3];
     for (int axis = 0; axis < 3; axis++) place[call->axes[axis]] = index[axis] + (axis == 2 ? r : 0);
     call->body(call->isa, call->context, in + r * n, out + r * n, n, place);
   }
-  if (rows->y_type != ck_type_f32) call->isa->convert->from_f32[rows->y_type](out, y, count * n);
+  if (direct) return;
+  const ck_convert_fn convert = call->isa->convert->from_f32[rows->y_type];
+  if (!call->streams) {
+    convert(out, y, count * n);
+    return;
+  }
+  if (rows->y_type != ck_type_f32) convert(out, scratch + 2 * stride, count * n);
+  call->isa->convert->stream(y, rows->y_type == ck_type_f32 ? out : scratch + 2 * stride, count * n * y_size);
 }
 
 static void run_rows(const row_call *call, size_t start, size_t end, float *scratch) {
@@ -76,11 +86,13 @@ static void row_chunk(void *context, size_t chunk) {
   const size_t start = chunk * call->per_chunk;
   const size_t end = call->total - start < call->per_chunk ? call->total : start + call->per_chunk;
   float *scratch = NULL;
-  if (call->rows.x_type != ck_type_f32 || call->rows.y_type != ck_type_f32) {
-    scratch = ck_scratch(ck_scratch_rows, 2 * scratch_stride(call->rows.n) * sizeof(float));
+  if (call->streams || call->rows.x_type != ck_type_f32 || call->rows.y_type != ck_type_f32) {
+    // Rows read, rows written, and those in the type they are stored in (at most twice as wide).
+    scratch = ck_scratch(ck_scratch_rows, 4 * scratch_stride(call->rows.n) * sizeof(float));
     if (!scratch) abort();  // a row that does not fit into memory beside the tensor it came from
   }
   run_rows(call, start, end, scratch);
+  if (call->streams) ck_stream_end();
 }
 
 // Exchanges two axes when the first lies closer together in memory than the second.
@@ -101,7 +113,9 @@ static void order_axes(row_call *call, int outer, int inner) {
 }
 
 static void for_each_row(const ck_isa *isa, const ck_rows *rows, row_body body, const void *context) {
-  row_call call = {isa, *rows, body, context, rows->sizes[0] * rows->sizes[1] * rows->sizes[2], 1, {0, 1, 2}};
+  const size_t total = rows->sizes[0] * rows->sizes[1] * rows->sizes[2];
+  const bool streams = ck_streams(total * rows->n * ck_type_size(rows->y_type), rows->y, rows->x);
+  row_call call = {isa, *rows, body, context, total, 1, streams, {0, 1, 2}};
   if (call.total == 0 || rows->n == 0) return;
   order_axes(&call, 1, 2);
   order_axes(&call, 0, 1);

@@ -25,6 +25,8 @@ typedef struct ck_convert_ops {
   ck_convert_fn to_f64[ck_type_count], from_f64[ck_type_count];
   // Null for all floats.
   ck_convert_fn to_i64[ck_type_count], from_i64[ck_type_count];
+  // Copies past the caches: see stream.h.
+  void (*stream)(void *to, const void *from, size_t bytes);
 } ck_convert_ops;
 
 // Bytes of one element.
