@@ -25,6 +25,9 @@ let package = Package(
       dependencies: ["CKernels", "CImageCodecs", "COpenBLAS", "CLAPACKE", "CZlib"],
       swiftSettings: settings),
     .target(name: "Models", dependencies: ["Tensor"], swiftSettings: settings),
+    .executableTarget(
+      name: "fuzz-formats", dependencies: ["Tensor"], path: "Tools/fuzz", exclude: ["README.md"],
+      swiftSettings: settings),
     .target(name: "TestSupport", dependencies: ["Tensor"], path: "Tests/TestSupport", swiftSettings: settings),
     .testTarget(
       name: "TensorTests", dependencies: ["Tensor", "TestSupport"],

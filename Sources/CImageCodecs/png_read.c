@@ -42,22 +42,47 @@ static void skip_unused_chunks(png_structp png) {
   png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, names, (int)(sizeof(names) / 5));
 }
 
+// libpng takes, and clears, as much memory as a chunk claims to be long before it reads it, up to 2 GiB: so every chunk
+// must lie within the file. Texts that are compressed have libpng's own limit, 8 MB.
+static void require_whole_chunks(cic_png_reader *reader) {
+  size_t position = 8;
+  while (reader->size - position >= 12) {
+    const uint8_t *chunk = reader->bytes + position;
+    const size_t length = (size_t)chunk[0] << 24 | (size_t)chunk[1] << 16 | (size_t)chunk[2] << 8 | chunk[3];
+    if (length > reader->size - position - 12) break;
+    if (memcmp(chunk + 4, "IEND", 4) == 0) return;
+    position += length + 12;
+  }
+  png_error(reader->png, "the file ends too early");
+}
+
+// What png_set_expand will make of the file. Worked out here, because asking libpng (png_read_update_info) takes
+// memory for rows of the width that the file claims; the caller looks at the width first.
 static void describe(cic_png_reader *reader, cic_png_info *out) {
   png_structp png = reader->png;
   png_infop info = reader->info;
+  const int transparent = png_get_valid(png, info, PNG_INFO_tRNS) != 0;
   out->file_color_type = png_get_color_type(png, info);
   out->file_bit_depth = png_get_bit_depth(png, info);
   out->interlaced = png_get_interlace_type(png, info) != PNG_INTERLACE_NONE;
-  png_set_expand(png);
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-  if (out->file_bit_depth == 16) png_set_swap(png);
-#endif
-  png_set_interlace_handling(png);
-  png_read_update_info(png, info);
   out->width = png_get_image_width(png, info);
   out->height = png_get_image_height(png, info);
-  out->channels = png_get_channels(png, info);
-  out->bit_depth = png_get_bit_depth(png, info);
+  out->bit_depth = out->file_bit_depth == 16 ? 16 : 8;
+  switch (out->file_color_type) {
+    case PNG_COLOR_TYPE_GRAY: out->channels = 1 + transparent; break;
+    case PNG_COLOR_TYPE_GRAY_ALPHA: out->channels = 2; break;
+    case PNG_COLOR_TYPE_RGB_ALPHA: out->channels = 4; break;
+    default: out->channels = 3 + transparent;
+  }
+}
+
+static void set_transformations(cic_png_reader *reader) {
+  png_set_expand(reader->png);
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+  if (png_get_bit_depth(reader->png, reader->info) == 16) png_set_swap(reader->png);
+#endif
+  png_set_interlace_handling(reader->png);
+  png_read_update_info(reader->png, reader->info);
 }
 
 cic_png_reader *cic_png_open(const uint8_t *bytes, size_t size, cic_png_info *info, char *message) {
@@ -80,8 +105,10 @@ cic_png_reader *cic_png_open(const uint8_t *bytes, size_t size, cic_png_info *in
     cic_png_close(reader);
     return NULL;
   }
+  if (size < 8 || png_sig_cmp(bytes, 0, 8) != 0) png_error(reader->png, "not a PNG file");
   png_set_read_fn(reader->png, reader, read_bytes);
   png_set_user_limits(reader->png, 0x7fffffff, 0x7fffffff);  // the caller has a limit of its own
+  require_whole_chunks(reader);
   skip_unused_chunks(reader->png);
   png_read_info(reader->png, reader->info);
   describe(reader, info);
@@ -92,9 +119,12 @@ int cic_png_decode(cic_png_reader *reader, uint8_t *pixels, size_t capacity, cha
   reader->message = message;
   if (setjmp(reader->recovery)) return 0;
   png_structp png = reader->png;
+  set_transformations(reader);
   const size_t row_bytes = png_get_rowbytes(png, reader->info);
   const uint32_t height = png_get_image_height(png, reader->info);
-  if (row_bytes == 0 || height > capacity / row_bytes) png_error(png, "the buffer is too small for the picture");
+  if (row_bytes == 0 || capacity % row_bytes != 0 || capacity / row_bytes != height) {
+    png_error(png, "the buffer does not have the size of the picture");
+  }
   const int passes = png_get_interlace_type(png, reader->info) == PNG_INTERLACE_NONE ? 1 : 7;
   for (int pass = 0; pass < passes; pass++)
     for (uint32_t y = 0; y < height; y++) png_read_row(png, pixels + y * row_bytes, NULL);

@@ -84,6 +84,14 @@ import Testing
     }
   }
 
+  @Test func widthOfABillionIsRefusedAtOnce() throws {
+    var png = try FormatFixtures.contents("images/gray-16.png")
+    png.replaceSubrange(16..<20, with: [0x44, 0, 0, 0x0D])
+    png.replaceSubrange(29..<33, with: Self.checksum(png[12..<29]))
+    let error = #expect(throws: ImageError.self) { try Image.read(MappedFile(contents: png, name: "wide")) }
+    #expect(error?.problem == .tooLarge(width: 0x4400_000D, height: 9, limit: 1 << 28))
+  }
+
   private static func checksum(_ bytes: ArraySlice<UInt8>) -> [UInt8] {
     var value: UInt32 = .max
     for byte in bytes {

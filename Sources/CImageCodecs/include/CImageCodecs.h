@@ -31,10 +31,10 @@ typedef struct cic_png_text {
   int is_utf8;
 } cic_png_text;
 
-// Reads the chunks before the pixels. `bytes` must outlive the reader.
+// Reads the chunks before the pixels, taking no memory in proportion to the picture. `bytes` must outlive the reader.
 cic_png_reader *cic_png_open(const uint8_t *bytes, size_t size, cic_png_info *info, char *message);
 // Decodes all rows (16-bit samples in this machine's byte order) and the chunks behind them.
-// `capacity` must be at least height * row_bytes, and row_bytes = width * channels * bit_depth / 8.
+// `capacity` must be height * width * channels * bit_depth / 8. Once per reader.
 int cic_png_decode(cic_png_reader *reader, uint8_t *pixels, size_t capacity, char *message);
 // Texts seen so far: those behind the pixels only after cic_png_decode.
 size_t cic_png_text_count(cic_png_reader *reader);
