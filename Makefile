@@ -29,8 +29,8 @@ build: setup
 # of a CPU without vector extensions.
 test: setup
 	swift build -c release --build-tests
-	swift test -c release --skip-build --disable-testable-imports --quiet
-	CK_ISA=generic swift test -c release --skip-build --disable-testable-imports --quiet --filter '^TensorTests\.'
+	swift test -c release --skip-build --disable-testable-imports --disable-xctest --quiet
+	CK_ISA=generic swift test -c release --skip-build --disable-testable-imports --disable-xctest --quiet --filter '^(Tensor|NN)Tests\.'
 
 bench-build: setup
 	@cd Benchmarks && $(quiet_build) --product bench

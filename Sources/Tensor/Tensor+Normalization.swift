@@ -7,8 +7,10 @@ extension Tensor {
   /// `y = ((x - mean) / sqrt(variance + epsilon) * weight + bias) * (1 + scale) + shift`.
   ///
   /// - Parameters:
-  ///   - weight, bias: `[features]`
-  ///   - scale, shift: broadcast to this tensor's shape, e.g. `[batch, 1, features]` for `[batch, tokens, features]`
+  ///   - weight: `[features]`
+  ///   - bias: `[features]`
+  ///   - scale: broadcasts to this tensor's shape, e.g. `[batch, 1, features]` for `[batch, tokens, features]`
+  ///   - shift: broadcasts likewise
   ///   - resultType: element type of the result; this tensor's float type unless given
   public func layerNorm(
     weight: Tensor? = nil, bias: Tensor? = nil, scale: Tensor? = nil, shift: Tensor? = nil, epsilon: Float = 1e-5,
@@ -30,7 +32,8 @@ extension Tensor {
   /// and bias per channel, then (`silu`) the SiLU that follows in residual blocks.
   ///
   /// - Parameters:
-  ///   - weight, bias: `[channels]`
+  ///   - weight: `[channels]`
+  ///   - bias: `[channels]`
   /// - Precondition: this tensor is `[batch, channels, positions…]`
   public func groupNorm(
     groups: Int, weight: Tensor? = nil, bias: Tensor? = nil, epsilon: Float = 1e-5, silu: Bool = false,

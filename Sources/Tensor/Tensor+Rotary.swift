@@ -16,7 +16,8 @@ extension Tensor {
   /// `[batch, tokens, heads, headDim]` needs no copy before or after.
   ///
   /// - Parameters:
-  ///   - cosine, sine: `[tokens, headDim]`, each angle given for both elements of its pair
+  ///   - cosine: `[tokens, headDim]`, each angle given for both elements of its pair
+  ///   - sine: likewise
   /// - Precondition: this tensor is `[…, tokens, headDim]`, usually `[batch, heads, tokens, headDim]`
   public func applyingRotary(cos cosine: Tensor, sin sine: Tensor, pairs: RotaryPairs = .interleaved) -> Tensor {
     let tables = rotaryTables(cosine, sine)

@@ -7,7 +7,9 @@ extension Tensor {
   ///
   /// - Parameters:
   ///   - kernel: extent of the window on each spatial axis
-  ///   - stride, padding, dilation: per spatial axis; 1, 0 and 1 unless given. Padding is zeros on both sides.
+  ///   - stride: per spatial axis; 1 unless given
+  ///   - padding: zeros on both sides, per spatial axis; none unless given
+  ///   - dilation: per spatial axis; 1 unless given
   /// - Returns: `[batch, channels * kernel positions, windows]` for `[batch, channels, spatial…]`; without the batch
   ///   axis when this tensor has none
   public func unfolded(

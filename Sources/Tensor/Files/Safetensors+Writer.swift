@@ -2,7 +2,7 @@
 
 /// A safetensors file that is written tensor by tensor, so that a checkpoint never has to be in memory at once.
 ///
-/// Announce all tensors first, then hand in their values in the order of ``entries``. The file appears under its name
+/// Announce all tensors first, then hand in their values in the order of ``announcements``. The file appears under its name
 /// with ``finish(synchronised:)``; without it nothing is left behind.
 ///
 /// The order is that of the reference library: larger element types first, then by name (by the bytes of its UTF-8),

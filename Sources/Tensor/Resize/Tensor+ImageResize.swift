@@ -10,7 +10,8 @@ extension Tensor {
   /// picture with transparency by it before it resizes and divides after; do so first where it matters.
   ///
   /// - Parameters:
-  ///   - height, width: positive
+  ///   - height: positive
+  ///   - width: positive
   /// - Returns: `[height, width, channels]`; `u8` is computed in whole numbers of 2^-22 and rounded to 8 bits between
   ///   the two passes, `f32` is Pillow's mode `F`
   public func resizedImage(height: Int, width: Int, filter: ImageFilter) -> Tensor {

@@ -17,7 +17,8 @@ extension Tensor {
   /// `antialias`, PyTorch 2.13 repeats the first row in every row.
   ///
   /// - Parameters:
-  ///   - height, width: positive
+  ///   - height: positive
+  ///   - width: positive
   ///   - antialias: stretch the filter when the picture shrinks (bilinear and bicubic only)
   ///   - alignCorners: whether the centres of the corner pixels, and not the outer edges, keep their place (bilinear
   ///     and bicubic only)
