@@ -159,7 +159,7 @@ private struct MatrixProduct {
 
   private func forEachMatrix(_ a: Tensor, _ b: Tensor, _ c: Tensor, _ body: ([Int]) -> Void) {
     let axes = shape.count - 2
-    // Three operands that all "must not move" leave every matrix a run of its own.
+    // The result moves from matrix to matrix, so every matrix is a run of its own.
     let runs = RowRuns(
       shape: Array(shape.prefix(axes)) + [1],
       strides: [a, b, c].map { Array($0.strides.prefix(axes)) + [0] }, constant: 2)
