@@ -10,7 +10,9 @@ let package = Package(
   name: "swift-concept-attention",
   products: [
     .library(name: "Tensor", targets: ["Tensor"]),
+    .library(name: "NN", targets: ["NN"]),
     .library(name: "Models", targets: ["Models"]),
+    .library(name: "ConceptAttention", targets: ["ConceptAttention"]),
   ],
   targets: [
     .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
@@ -24,16 +26,24 @@ let package = Package(
       name: "Tensor",
       dependencies: ["CKernels", "CImageCodecs", "COpenBLAS", "CLAPACKE", "CZlib"],
       swiftSettings: settings),
-    .target(name: "Models", dependencies: ["Tensor"], swiftSettings: settings),
     .executableTarget(
       name: "fuzz-formats", dependencies: ["Tensor"], path: "Tools/fuzz", exclude: ["README.md"],
       swiftSettings: settings),
+    .target(name: "NN", dependencies: ["Tensor"], swiftSettings: settings),
+    .target(name: "Models", dependencies: ["NN", "Tensor"], swiftSettings: settings),
+    .target(name: "ConceptAttention", dependencies: ["Models", "NN", "Tensor"], swiftSettings: settings),
     .target(name: "TestSupport", dependencies: ["Tensor"], path: "Tests/TestSupport", swiftSettings: settings),
     .testTarget(
       name: "TensorTests", dependencies: ["Tensor", "TestSupport"],
       swiftSettings: settings),
     .testTarget(
-      name: "ModelsTests", dependencies: ["Models", "Tensor", "TestSupport"],
+      name: "NNTests", dependencies: ["NN", "Tensor", "TestSupport"],
+      swiftSettings: settings),
+    .testTarget(
+      name: "ModelsTests", dependencies: ["Models", "NN", "Tensor", "TestSupport"],
+      swiftSettings: settings),
+    .testTarget(
+      name: "ConceptAttentionTests", dependencies: ["ConceptAttention", "Models", "NN", "Tensor", "TestSupport"],
       swiftSettings: settings),
   ]
 )

@@ -20,14 +20,42 @@ public enum TensorKind: String, GoldenKind {
   case pillowResize = "resize_pil"
 }
 
+/// The kinds that the test target of the NN module runs.
+public enum NNKind: String, GoldenKind {
+  case adaptiveNorm = "adaln"
+  case causalConv3d = "conv3d_causal"
+  case feedForward = "gated_ff"
+  case patchEmbedding = "pos_embed_2d"
+  case positions3D = "pos_embed_3d_sincos"
+  case rotaryFlux = "rope_flux"
+  case rotaryCogVideoX = "rope_cogvideox"
+  case relativePositionBias = "t5_rel_bias"
+  case timestepEmbedding = "timestep_embedding"
+  case timestepMLP = "timestep_mlp"
+}
+
 /// The kinds that the test target of the Models module runs.
 public enum ModelsKind: String, GoldenKind {
   case tokenizer
   case schedulerFlowEuler = "scheduler_flow_euler"
   case schedulerCogVideoXDDIM = "scheduler_cogvideox_ddim"
   case schedulerCogVideoXDPM = "scheduler_cogvideox_dpm"
+  case block = "dit_block"
+  case fluxTransformer = "flux_transformer"
+  case clipText = "clip_text"
+  case t5Encoder = "t5_encoder"
+  case autoencoderKL = "autoencoder_kl"
+  case pipeline = "pipeline_run"
+}
+
+/// The kinds that the test target of the ConceptAttention module runs.
+public enum ConceptKind: String, GoldenKind {
+  case flux = "concept_flux"
+  case fluxEncodeImage = "concept_flux_encode_image"
+  case encoding = "concept_encoding"
 }
 
 /// Every kind of every target.
 public let recognisedKinds: Set<String> = Set(
-  TensorKind.allCases.map(\.rawValue) + ModelsKind.allCases.map(\.rawValue))
+  TensorKind.allCases.map(\.rawValue) + NNKind.allCases.map(\.rawValue) + ModelsKind.allCases.map(\.rawValue)
+    + ConceptKind.allCases.map(\.rawValue))

@@ -1,0 +1,93 @@
+import NN
+
+/// What `ConceptAttention` looks at and how it makes maps of it.
+public struct ConceptAttentionOptions: Sendable, Equatable {
+  /// Layers within the family; nil for all.
+  public var layers: Set<Int>?
+  /// Denoising steps, from 0; nil for all.
+  public var steps: Set<Int>?
+  /// One set of maps for each, all from the same passes.
+  public var spaces: [SaliencySpace] = [.output]
+  public var normalization: SaliencyNormalization = .softmax
+  /// Concept vectors are shifted to a minimum of 0 and a sum of 1 over the concepts before the product, as the code
+  /// behind the paper's tables does and the paper does not say.
+  public var normalizesConceptVectors = false
+  /// What concept queries see: the paper's ablation.
+  public var reads: ConceptReads = .conceptsAndImage
+  /// Maps kept beside the average.
+  public var keeping: Set<KeptMaps> = []
+  /// The blocks that have a text half: `double` in FLUX, `joint` in SD3 and CogVideoX.
+  public var family = "double"
+
+  public init(layers: Set<Int>? = nil, steps: Set<Int>? = nil) {
+    self.layers = layers
+    self.steps = steps
+  }
+
+  /// All layers and steps, output space, softmax over the concepts per layer and step.
+  public static let `default` = ConceptAttentionOptions()
+
+  /// As the paper's tables were made (FLUX.1, issue 12 of the authors' repository): layers 14 to 17, concept vectors
+  /// normalised over the concepts. The rest of that protocol (five noise samples at level 0.5, a 3 × 3 blur of the map)
+  /// belongs to `segment` and to `SaliencyMaps.blurred()`.
+  public static let paper: ConceptAttentionOptions = {
+    var options = ConceptAttentionOptions(layers: [14, 15, 16, 17])
+    options.normalizesConceptVectors = true
+    return options
+  }()
+}
+
+/// The vectors whose products make the map. Queries and keys are those before rotation; heads are added up.
+public enum SaliencySpace: String, Sendable, CaseIterable {
+  /// Concept attention output · image attention output: the method.
+  case output
+  /// Image query · concept key, over `sqrt(headDim)`: cross-attention's logits.
+  case crossAttention
+  /// Concept query · image key, over `sqrt(headDim)`: the other direction.
+  case conceptQuery
+  /// Concept query · image query, unscaled: what the authors' code calls cross-attention.
+  case queryQuery
+  /// Concept value · image value.
+  case value
+  /// Attention probabilities of the concept over the image tokens, averaged over heads.
+  case attention
+}
+
+public enum SaliencyNormalization: String, Sendable, CaseIterable {
+  /// Softmax over the concepts for every layer and step, then the mean.
+  case softmax
+  /// The mean of the products, then one softmax over the concepts.
+  case softmaxOfMean
+  /// The mean of the products.
+  case none
+}
+
+/// What concept queries attend to (paper §5.4).
+public enum ConceptReads: String, Sendable, CaseIterable {
+  case conceptsAndImage
+  /// Cross-attention only.
+  case image
+  /// Self-attention only.
+  case concepts
+  /// Nothing: the output is the concept's own value.
+  case nothing
+
+  func streams(concepts: StreamID) -> Set<StreamID> {
+    switch self {
+    case .conceptsAndImage: [concepts, .image]
+    case .image: [.image]
+    case .concepts: [concepts]
+    case .nothing: []
+    }
+  }
+}
+
+/// Maps kept beside the average, each concepts × tokens numbers.
+public enum KeptMaps: String, Sendable, CaseIterable {
+  /// One per layer, averaged over steps.
+  case layers
+  /// One per step, averaged over layers.
+  case steps
+  /// One per head, averaged over layers and steps.
+  case heads
+}

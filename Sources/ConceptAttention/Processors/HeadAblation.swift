@@ -1,0 +1,36 @@
+import NN
+import Tensor
+
+/// Takes chosen heads out of an attention output: what does the picture lose without them?
+public final class HeadAblation: AttentionProcessor {
+  public enum Replacement: Sendable {
+    case zero
+    /// The head's mean over the tokens.
+    case mean
+  }
+
+  public let patterns: [SitePattern]
+  public let heads: [Int]
+  public let replacement: Replacement
+
+  /// - Parameter pattern: sites per head, such as `double.7.image.attentionOutput`
+  public init(_ pattern: SitePattern, heads: Set<Int>, by replacement: Replacement = .zero) {
+    patterns = [pattern]
+    self.heads = heads.sorted()
+    self.replacement = replacement
+  }
+
+  public func rewrite(_ tensor: Tensor, at site: Site, _ pass: Pass) -> Tensor {
+    var result = tensor  // [batch, heads, tokens, headDim]
+    for head in heads {
+      guard tensor.rank == 4, head < tensor.shape[1] else {
+        tensorFailure("HeadAblation at \(site): no head \(head) in shape \(tensor.shape) [batch, heads, tokens, headDim]")
+      }
+      switch replacement {
+      case .zero: result[.all, head] = Tensor(0)
+      case .mean: result[.all, head] = tensor[.all, head].mean(1, keepDims: true)
+      }
+    }
+    return result
+  }
+}

@@ -1,0 +1,25 @@
+import NN
+import Tensor
+
+/// Writes down what passed each site: shape and statistics, no tensors. The first look at an unknown model.
+public final class Recorder: AttentionProcessor {
+  public struct Entry: Sendable, Equatable {
+    public let site: Site
+    public let step: Int
+    public let branch: Pass.Branch
+    public let shape: [Int]
+    public let mean, standardDeviation, minimum, maximum: Float
+  }
+
+  public let patterns: [SitePattern]
+  public private(set) var entries: [Entry] = []
+
+  public init(_ patterns: SitePattern...) { self.patterns = patterns }
+
+  public func read(_ tensor: Tensor, at site: Site, _ pass: Pass) {
+    entries.append(
+      Entry(
+        site: site, step: pass.step, branch: pass.branch, shape: tensor.shape, mean: tensor.mean().item,
+        standardDeviation: tensor.standardDeviation(unbiased: false).item, minimum: tensor.amin().item, maximum: tensor.amax().item))
+  }
+}

@@ -1,0 +1,102 @@
+import NN
+import Tensor
+
+/// The image autoencoder of FLUX and Stable Diffusion.
+///
+/// Source: diffusers `AutoencoderKL`; arXiv 2112.10752.
+public struct AutoencoderKL: Sendable {
+  public let config: AutoencoderKLConfig
+  let encoder: AutoencoderKLEncoder
+  let decoder: AutoencoderKLDecoder
+  let quantConv, postQuantConv: Conv2d?
+
+  /// Pictures with a longer side (in pixels) are decoded and encoded in overlapping tiles, which bounds the memory and
+  /// changes the result slightly.
+  public var tileAbove = 1536
+  /// Side of a tile in pixels.
+  public var tileSize = 1024
+
+  public init(_ config: AutoencoderKLConfig, _ w: Weights) {
+    self.config = config
+    encoder = AutoencoderKLEncoder(config, w["encoder"])
+    decoder = AutoencoderKLDecoder(config, w["decoder"])
+    let moments = 2 * config.latentChannels
+    quantConv = config.useQuantConv ? Conv2d(moments, moments, kernel: 1, w["quant_conv"]) : nil
+    postQuantConv =
+      config.usePostQuantConv
+      ? Conv2d(config.latentChannels, config.latentChannels, kernel: 1, w["post_quant_conv"]) : nil
+  }
+
+  /// The distribution of latents a picture stands for, each `[batch, latentChannels, height / scale, width / scale]`.
+  public struct Posterior: Sendable {
+    public var mean, logVariance: Tensor
+
+    /// One draw: `mean + std * noise`.
+    public func sample(_ generator: inout Generator) -> Tensor {
+      mean + (logVariance * 0.5).exp() * generator.randn(mean.shape)
+    }
+  }
+
+  /// - Parameter image: `[batch, 3, height, width]` in -1 … 1, sides multiples of `config.scale`
+  public func encode(_ image: Tensor) -> Posterior {
+    let moments = tiled(image, extent: (tileSize, tileSize / config.scale)) { tile in
+      let moments = encoder(tile)
+      return quantConv?(moments) ?? moments
+    }
+    let parts = moments.chunked(2, axis: 1)
+    return Posterior(mean: parts[0], logVariance: parts[1].clamped(min: -30, max: 20))
+  }
+
+  /// - Parameter latents: `[batch, latentChannels, height, width]`, unscaled
+  /// - Returns: `[batch, 3, height * scale, width * scale]`, about -1 … 1
+  public func decode(_ latents: Tensor) -> Tensor {
+    tiled(latents, extent: (tileSize / config.scale, tileSize)) { decoder(postQuantConv?($0) ?? $0) }
+  }
+
+  /// Latents as the transformer sees them.
+  public func scaled(_ latents: Tensor) -> Tensor { (latents - config.shiftFactor) * config.scalingFactor }
+
+  /// Latents as the decoder sees them.
+  public func unscaled(_ latents: Tensor) -> Tensor { latents / config.scalingFactor + config.shiftFactor }
+
+  /// Runs `transform` on the whole, or above `tileAbove` on tiles that overlap by a quarter and are blended linearly.
+  ///
+  /// Source: diffusers `AutoencoderKL.tiled_decode`, `_tiled_encode`.
+  ///
+  /// - Parameter extent: side of a tile before and after the transform
+  private func tiled(_ input: Tensor, extent: (before: Int, after: Int), _ transform: (Tensor) -> Tensor) -> Tensor {
+    let pixels = max(input.shape[2], input.shape[3]) * tileSize / extent.before
+    guard pixels > tileAbove else { return transform(input) }
+    let step = extent.before * 3 / 4, blend = extent.after / 4, kept = extent.after - blend
+    var above: [Tensor] = []
+    var bands: [Tensor] = []
+    for top in stride(from: 0, to: input.shape[2], by: step) {
+      let strip = input.narrow(2, from: top, count: min(extent.before, input.shape[2] - top))
+      var row: [Tensor] = []
+      for left in stride(from: 0, to: input.shape[3], by: step) {
+        var tile = transform(strip.narrow(3, from: left, count: min(extent.before, input.shape[3] - left)))
+        if !above.isEmpty { tile = blended(above[row.count], tile, axis: 2, extent: blend) }
+        if let before = row.last { tile = blended(before, tile, axis: 3, extent: blend) }
+        row.append(tile)
+      }
+      let trimmed = row.map { tile in
+        tile.narrow(2, from: 0, count: min(kept, tile.shape[2])).narrow(3, from: 0, count: min(kept, tile.shape[3]))
+      }
+      bands.append(concatenated(trimmed, axis: 3))
+      above = row
+    }
+    return concatenated(bands, axis: 2)
+  }
+
+  /// `tile` with its first rows (or columns) faded over from the last ones of the tile before.
+  private func blended(_ before: Tensor, _ tile: Tensor, axis: Int, extent: Int) -> Tensor {
+    let extent = min(before.shape[axis], tile.shape[axis], extent)
+    if extent == 0 { return tile }
+    var weights = Tensor((0..<extent).map { Float($0) / Float(extent) })
+    if axis == 2 { weights = weights.expanded(axis: 1) }
+    let tail = before.narrow(axis, from: before.shape[axis] - extent, count: extent)
+    let head = tile.narrow(axis, from: 0, count: extent)
+    let rest = tile.narrow(axis, from: extent, count: tile.shape[axis] - extent)
+    return concatenated([tail * (1 - weights) + head * weights, rest], axis: axis)
+  }
+}

@@ -1,0 +1,54 @@
+/// `vae/config.json` of an image autoencoder.
+///
+/// Source: diffusers `AutoencoderKL`.
+public struct AutoencoderKLConfig: Sendable, Decodable, Equatable {
+  public var inChannels, outChannels, latentChannels: Int
+  public var blockOutChannels: [Int]
+  public var layersPerBlock, normGroups, sampleSize: Int
+  /// Latents are multiplied by this before the transformer sees them, after `shiftFactor` is subtracted.
+  public var scalingFactor: Float
+  public var shiftFactor: Float
+  public var useQuantConv, usePostQuantConv, midBlockAddAttention: Bool
+
+  /// Pixels per latent along height and width.
+  public var scale: Int { 1 << (blockOutChannels.count - 1) }
+
+  enum CodingKeys: String, CodingKey {
+    case inChannels = "in_channels"
+    case outChannels = "out_channels"
+    case latentChannels = "latent_channels"
+    case blockOutChannels = "block_out_channels"
+    case layersPerBlock = "layers_per_block"
+    case normGroups = "norm_num_groups"
+    case sampleSize = "sample_size"
+    case scalingFactor = "scaling_factor"
+    case shiftFactor = "shift_factor"
+    case useQuantConv = "use_quant_conv"
+    case usePostQuantConv = "use_post_quant_conv"
+    case midBlockAddAttention = "mid_block_add_attention"
+    case activation = "act_fn"
+  }
+
+  public init(from decoder: any Decoder) throws {
+    let values = try decoder.container(keyedBy: CodingKeys.self)
+    inChannels = try values.decodeSize(.inChannels, default: 3)
+    outChannels = try values.decodeSize(.outChannels, default: 3)
+    latentChannels = try values.decodeSize(.latentChannels, default: 4)
+    blockOutChannels = try values.decode([Int].self, forKey: .blockOutChannels)
+    layersPerBlock = try values.decodeSize(.layersPerBlock, default: 1)
+    normGroups = try values.decodeSize(.normGroups, default: 32)
+    sampleSize = try values.decodeSize(.sampleSize, default: 32)
+    scalingFactor = try values.decodeIfPresent(Float.self, forKey: .scalingFactor) ?? 0.18215
+    shiftFactor = try values.decodeIfPresent(Float.self, forKey: .shiftFactor) ?? 0
+    useQuantConv = try values.decodeIfPresent(Bool.self, forKey: .useQuantConv) ?? true
+    usePostQuantConv = try values.decodeIfPresent(Bool.self, forKey: .usePostQuantConv) ?? true
+    midBlockAddAttention = try values.decodeIfPresent(Bool.self, forKey: .midBlockAddAttention) ?? true
+    let activation = try values.decodeIfPresent(String.self, forKey: .activation) ?? "silu"
+    guard activation == "silu" else { throw values.corrupted(.activation, "'\(activation)', expected silu") }
+    let fits = blockOutChannels.allSatisfy { $0 > 0 && $0 <= 1 << 16 && $0 % normGroups == 0 }
+    guard (1...8).contains(blockOutChannels.count), fits else {
+      throw values.corrupted(.blockOutChannels, "\(blockOutChannels), expected multiples of norm_num_groups \(normGroups)")
+    }
+    guard scalingFactor.isFinite, scalingFactor != 0 else { throw values.corrupted(.scalingFactor, "is \(scalingFactor)") }
+  }
+}

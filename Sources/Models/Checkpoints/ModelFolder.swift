@@ -1,0 +1,90 @@
+import Foundation
+import NN
+
+/// A model in the diffusers layout: `model_index.json` and a folder per component.
+public struct ModelFolder: Sendable {
+  public let path: String
+  /// `_class_name` of `model_index.json`, such as `FluxPipeline`.
+  public let pipelineClass: String
+  private let components: Set<String>
+
+  /// - Throws: `ModelError` when the folder or its index is missing or malformed
+  public init(_ path: String) throws {
+    self.path = path
+    var isFolder: ObjCBool = false
+    guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue else {
+      throw ModelError(path, .noFolder)
+    }
+    let index: Index = try decodeJSON(Index.self, path: "\(path)/model_index.json")
+    pipelineClass = index.pipelineClass
+    components = index.components
+  }
+
+  /// Whether the index names this component and does not leave it out (`[null, null]`).
+  public func has(_ component: String) -> Bool { components.contains(component) }
+
+  public func folder(_ component: String) -> String { "\(path)/\(component)" }
+
+  /// A component's configuration.
+  public func config<Config: Decodable>(_ component: String, as type: Config.Type, file: String = "config.json") throws -> Config {
+    try decodeJSON(type, path: "\(folder(component))/\(file)")
+  }
+
+  public func weights(_ component: String) throws -> SafetensorsWeights {
+    try SafetensorsWeights(folder: folder(component))
+  }
+
+  private struct Index: Decodable {
+    let pipelineClass: String
+    let components: Set<String>
+
+    struct Key: CodingKey {
+      let stringValue: String
+      var intValue: Int? { nil }
+      init(stringValue: String) { self.stringValue = stringValue }
+      init?(intValue: Int) { nil }
+    }
+
+    init(from decoder: any Decoder) throws {
+      let values = try decoder.container(keyedBy: Key.self)
+      pipelineClass = try values.decode(String.self, forKey: Key(stringValue: "_class_name"))
+      components = Set(
+        values.allKeys.filter { key in
+          let classes = try? values.decode([String?].self, forKey: key)
+          return classes?.last.flatMap { $0 } != nil
+        }.map(\.stringValue))
+    }
+  }
+}
+
+/// Decodes a JSON file.
+///
+/// - Throws: `ModelError` naming the file, the key and what is wrong with it
+func decodeJSON<Value: Decodable>(_ type: Value.Type, path: String) throws -> Value {
+  guard let data = FileManager.default.contents(atPath: path) else {
+    let folder = (path as NSString).deletingLastPathComponent
+    throw ModelError(folder, .missingFile((path as NSString).lastPathComponent, hint: nil))
+  }
+  do {
+    return try JSONDecoder().decode(type, from: data)
+  } catch let error as DecodingError {
+    throw ModelError(path, .badConfig(error.summary))
+  }
+}
+
+extension DecodingError {
+  /// One line: where and what.
+  fileprivate var summary: String {
+    func place(_ context: Context) -> String {
+      let path = context.codingPath.map(\.stringValue).joined(separator: ".")
+      return path.isEmpty ? "" : "'\(path)': "
+    }
+    switch self {
+    case .keyNotFound(let key, _): return "'\(key.stringValue)' is missing"
+    case .typeMismatch(let type, let context), .valueNotFound(let type, let context):
+      return "\(place(context))expected \(type)"
+    case .dataCorrupted(let context): return place(context) + context.debugDescription
+    @unknown default: return "\(self)"
+    }
+  }
+}

@@ -1,0 +1,58 @@
+import NN
+import Tensor
+
+/// A block of CogVideoX: text and video tokens share all weights but have modulations of their own.
+///
+/// Source: diffusers `CogVideoXBlock`, `CogVideoXAttnProcessor2_0`.
+public struct CogVideoXBlock: JointBlock, JointBlockHalf {
+  public var norm1, norm2: CogVideoXLayerNormZero
+  public var query, key, value, output: Linear
+  public var queryNorm, keyNorm: LayerNorm
+  public var feedForward: FeedForward
+  public var heads: Int
+
+  public init(dim: Int, heads: Int, conditioningDim: Int, attentionBias: Bool = true, _ w: Weights) {
+    let attention = w["attn1"]
+    norm1 = CogVideoXLayerNormZero(conditioningDim: conditioningDim, dim, w["norm1"])
+    norm2 = CogVideoXLayerNormZero(conditioningDim: conditioningDim, dim, w["norm2"])
+    query = Linear(dim, dim, bias: attentionBias, attention["to_q"])
+    key = Linear(dim, dim, bias: attentionBias, attention["to_k"])
+    value = Linear(dim, dim, bias: attentionBias, attention["to_v"])
+    output = Linear(dim, dim, attention["to_out"][0])
+    queryNorm = LayerNorm(dim / heads, eps: 1e-6, attention["norm_q"])
+    keyNorm = LayerNorm(dim / heads, eps: 1e-6, attention["norm_k"])
+    feedForward = FeedForward(dim, w["ff"])
+    self.heads = heads
+  }
+
+  public var attentionPrecision: AttentionPrecision { query.attentionPrecision }
+  public var halves: [any JointBlockHalf] { [self] }
+  public func half(for weights: StreamID) -> Int { 0 }
+
+  public func project(_ inputs: [HalfInput]) -> [Projection] {
+    let first = modulations(norm1, inputs), second = modulations(norm2, inputs)
+    let x = zip(inputs, first).map { $0.tap(.modulated, norm1($0.tokens, $1)) }
+    let q = query(x), k = key(x), v = value(x)
+    return inputs.indices.map {
+      Projection(
+        query: queryNorm(q[$0].splitHeads(heads)), key: keyNorm(k[$0].splitHeads(heads)),
+        value: v[$0].splitHeads(heads), saved: [first[$0].gate, second[$0].shift, second[$0].scale, second[$0].gate])
+    }
+  }
+
+  public func update(_ inputs: [UpdateInput]) -> [Tensor]? {
+    let attended = output(
+      inputs.map(\.mergedAttention), gates: inputs.map { $0.saved[0] }, residuals: inputs.map(\.tokens))
+    let x = zip(inputs, attended).map { input, tokens in
+      let m = CogVideoXLayerNormZero.Modulation(shift: input.saved[1], scale: input.saved[2], gate: input.saved[3])
+      return input.tap(.mlpInput, norm2(tokens, m))
+    }
+    return feedForward(x, gates: inputs.map { $0.saved[3] }, residuals: attended, taps: inputs.map(\.tap))
+  }
+
+  private func modulations(
+    _ norm: CogVideoXLayerNormZero, _ inputs: [HalfInput]
+  ) -> [CogVideoXLayerNormZero.Modulation] {
+    zip(inputs, norm.modulations(inputs.map(\.conditioning))).map { $0.weights == .text ? $1.text : $1.video }
+  }
+}

@@ -1,0 +1,61 @@
+import Foundation
+import NN
+import Tensor
+
+extension FluxPipeline {
+  /// Loads a folder in the diffusers layout. Weights are mapped, not read: this takes milliseconds.
+  ///
+  /// - Parameter dtype: converts the transformer's weights; nil to use them as they lie in the file
+  /// - Throws: `ModelError`, `WeightReport`, `TokenizerError`, `SafetensorsError`
+  public init(folder: ModelFolder) throws {
+    let fluxConfig = try folder.config("transformer", as: FluxConfig.self)
+    let clipConfig = try folder.config("text_encoder", as: CLIPTextConfig.self)
+    let t5Config = try folder.config("text_encoder_2", as: T5Config.self)
+    let vaeConfig = try folder.config("vae", as: AutoencoderKLConfig.self)
+    try FluxPipeline.check(folder, fluxConfig, clipConfig, t5Config, vaeConfig)
+    self.init(
+      clipTokenizer: try loadTokenizer(folder: folder.folder("tokenizer")),
+      t5Tokenizer: try loadTokenizer(folder: folder.folder("tokenizer_2")),
+      clip: try load(from: folder.weights("text_encoder"), allowUnused: CLIPTextEncoder.mayStayUnused) {
+        CLIPTextEncoder(clipConfig, $0)
+      },
+      t5: try load(from: folder.weights("text_encoder_2"), allowUnused: T5Encoder.mayStayUnused) {
+        T5Encoder(t5Config, $0)
+      },
+      flux: try load(from: folder.weights("transformer"), hint: fluxConfig.hint) { FluxTransformer(fluxConfig, $0) },
+      vae: try load(from: folder.weights("vae")) { AutoencoderKL(vaeConfig, $0) },
+      scheduler: try FlowMatchEulerScheduler(
+        folder.config("scheduler", as: FlowMatchEulerScheduler.Configuration.self, file: "scheduler_config.json")),
+      defaults: try PipelineDefaults(folder: folder))
+  }
+
+  /// Parts that do not fit each other would trap in the middle of a run.
+  private static func check(
+    _ folder: ModelFolder, _ flux: FluxConfig, _ clip: CLIPTextConfig, _ t5: T5Config, _ vae: AutoencoderKLConfig
+  ) throws {
+    func fail(_ text: String) -> ModelError { ModelError(folder.path, .badConfig(text)) }
+    guard flux.jointAttentionDim == t5.dim else {
+      throw fail("joint_attention_dim \(flux.jointAttentionDim) of the transformer, d_model \(t5.dim) of text_encoder_2")
+    }
+    guard flux.pooledProjectionDim == clip.dim else {
+      throw fail("pooled_projection_dim \(flux.pooledProjectionDim) of the transformer, hidden_size \(clip.dim) of text_encoder")
+    }
+    guard flux.inChannels == 4 * vae.latentChannels else {
+      throw fail("in_channels \(flux.inChannels) of the transformer, latent_channels \(vae.latentChannels) of the vae: expected 4 to 1")
+    }
+  }
+}
+
+extension FluxConfig {
+  var hint: String {
+    "config.json says attention_head_dim \(attentionHeadDim), num_attention_heads \(numAttentionHeads). Is this checkpoint FLUX.1?"
+  }
+}
+
+extension PipelineDefaults {
+  /// What the folder's `concept_attention.json` says; nothing when there is none.
+  public init(folder: ModelFolder) throws {
+    let path = "\(folder.path)/concept_attention.json"
+    self = FileManager.default.fileExists(atPath: path) ? try decodeJSON(PipelineDefaults.self, path: path) : .init()
+  }
+}

@@ -1,0 +1,136 @@
+import NN
+import Tensor
+
+/// The denoising transformer of FLUX.1: double blocks, then single blocks.
+///
+/// Source: diffusers `FluxTransformer2DModel`; black-forest-labs/flux `model.py`.
+public struct FluxTransformer: StreamModel, Sendable {
+  public let config: FluxConfig
+  public var imageEmbedder, textEmbedder: Linear
+  public var timeTextEmbedding: TimestepTextEmbedding
+  public var doubleBlocks: [FluxDoubleBlock]
+  public var singleBlocks: [FluxSingleBlock]
+  public var outputNorm: AdaLayerNormContinuous
+  public var output: Linear
+
+  public init(_ config: FluxConfig, _ w: Weights) {
+    self.config = config
+    let dim = config.dim
+    imageEmbedder = Linear(config.inChannels, dim, w["x_embedder"])
+    textEmbedder = Linear(config.jointAttentionDim, dim, w["context_embedder"])
+    timeTextEmbedding = TimestepTextEmbedding(
+      dim, pooledDim: config.pooledProjectionDim, guidance: config.guidanceEmbeds, w["time_text_embed"])
+    doubleBlocks = (0..<config.numLayers).map { FluxDoubleBlock(config, w["transformer_blocks"][$0]) }
+    singleBlocks = (0..<config.numSingleLayers).map { FluxSingleBlock(config, w["single_transformer_blocks"][$0]) }
+    outputNorm = AdaLayerNormContinuous(dim, conditioningDim: dim, w["norm_out"])
+    output = Linear(dim, config.outChannels ?? config.inChannels, w["proj_out"])
+  }
+
+  /// What one pass is given.
+  public struct Input: Sendable {
+    /// Packed latents, `[batch, grid.count, inChannels]`.
+    public var image: Tensor
+    /// T5 hidden states, `[batch, tokens, jointAttentionDim]`.
+    public var text: Tensor
+    /// Pooled CLIP vector, `[batch, pooledProjectionDim]`.
+    public var pooled: Tensor
+    /// Noise level, 0 … 1, per picture.
+    public var timestep: [Float]
+    /// Distilled guidance scale per picture, for a model with guidance embedding.
+    public var guidance: [Float]?
+    /// Positions of the image tokens, from `positions(grid:)`. Text tokens all stand at the origin, where the rotation
+    /// is the identity.
+    public var positions: RotaryTable
+
+    public init(
+      image: Tensor, text: Tensor, pooled: Tensor, timestep: [Float], guidance: [Float]? = nil, positions: RotaryTable
+    ) {
+      self.image = image
+      self.text = text
+      self.pooled = pooled
+      self.timestep = timestep
+      self.guidance = guidance
+      self.positions = positions
+    }
+  }
+
+  /// The velocity, `[batch, grid.count, outChannels]`.
+  public func callAsFunction(_ input: Input, hooks: HookRun? = nil) -> Tensor {
+    var streams = nativeStreams(input)
+    hooks?.board(&streams) { stream(for: $0, input) }
+    for (block, id) in zip(doubleBlocks, doubleIDs) { runJointBlock(block, id, &streams, hooks: hooks) }
+    for (block, id) in zip(singleBlocks, singleIDs) { runJointBlock(block, id, &streams, hooks: hooks) }
+    return output(outputNorm(streams[1].tokens, streams[1].conditioning))
+  }
+
+  /// Runs only as far as the hooks look: the pass of `segment`.
+  public func observe(_ input: Input, hooks: HookRun) {
+    var streams = nativeStreams(input)
+    hooks.board(&streams) { stream(for: $0, input) }
+    for (block, id) in zip(doubleBlocks, doubleIDs) {
+      runJointBlock(block, id, &streams, hooks: hooks)
+      if hooks.isDone(after: id) { return }
+    }
+    for (block, id) in zip(singleBlocks, singleIDs) {
+      runJointBlock(block, id, &streams, hooks: hooks)
+      if hooks.isDone(after: id) { return }
+    }
+  }
+
+  /// Positions of a grid of image tokens, row by row.
+  public func positions(grid: TokenGrid) -> RotaryTable {
+    var ids: [Float] = []
+    for row in 0..<grid.height {
+      for column in 0..<grid.width { ids += [0, Float(row), Float(column)] }
+    }
+    return .flux(ids: Tensor(ids, shape: [grid.count, 3]), axes: config.axesDimsRope)
+  }
+
+  // MARK: Hooks
+
+  public var blocks: [BlockID] { doubleIDs + singleIDs }
+  private var doubleIDs: [BlockID] { doubleBlocks.indices.map { BlockID("double", $0) } }
+  private var singleIDs: [BlockID] { singleBlocks.indices.map { BlockID("single", $0) } }
+
+  public func streams(in block: BlockID) -> [StreamID] { [.text, .image] }
+
+  public func points(of stream: StreamID, in block: BlockID) -> [Site.Point] {
+    Site.Point.allCases.filter { point in
+      switch point {
+      case .rotatedQuery, .rotatedKey: stream == .image
+      case .mlpInput, .mlpOutput: block.family == "double"
+      case .dualQuery, .dualKey, .dualValue, .dualAttentionOutput: false
+      default: true
+      }
+    }
+  }
+
+  // MARK: Streams
+
+  private func nativeStreams(_ input: Input) -> [Stream] {
+    let conditioning = conditioning(input, pooled: input.pooled)
+    let reads: Set<StreamID> = [.text, .image]
+    return [
+      Stream(.text, tokens: textEmbedder(input.text), conditioning: conditioning, reads: reads),
+      Stream(
+        .image, tokens: imageEmbedder(input.image), conditioning: conditioning, rotary: input.positions, reads: reads),
+    ]
+  }
+
+  /// A rider stands at the origin, like text; unless it brings a pooled vector its conditioning has a zero one.
+  private func stream(for rider: Rider, _ input: Input) -> Stream {
+    let batch = input.image.shape[0]
+    let pooled = rider.pooled ?? Tensor(zeros: [1, config.pooledProjectionDim])
+    let embedder = rider.weights == .image ? imageEmbedder : textEmbedder
+    let tokens = embedder(rider.embeddings)
+    return Stream(
+      rider.id, tokens: tokens.broadcast(to: [batch] + tokens.shape.dropFirst()).contiguous(),
+      conditioning: conditioning(input, pooled: pooled.broadcast(to: [batch, config.pooledProjectionDim])),
+      weights: rider.weights, reads: rider.reads, families: rider.families)
+  }
+
+  private func conditioning(_ input: Input, pooled: Tensor) -> Tensor {
+    timeTextEmbedding(
+      timestep: input.timestep.map { $0 * 1000 }, guidance: input.guidance?.map { $0 * 1000 }, pooled: pooled)
+  }
+}

@@ -1,0 +1,117 @@
+import NN
+import Tensor
+
+/// `config.json` of a T5 v1.1 encoder.
+public struct T5Config: Sendable, Decodable, Equatable {
+  public var vocabularySize, dim, keyDim, feedForwardDim, layers, heads: Int
+  public var relativeBuckets, relativeMaxDistance: Int
+  public var layerNormEpsilon: Float
+  public var feedForwardProjection: String
+
+  enum CodingKeys: String, CodingKey {
+    case vocabularySize = "vocab_size"
+    case dim = "d_model"
+    case keyDim = "d_kv"
+    case feedForwardDim = "d_ff"
+    case layers = "num_layers"
+    case heads = "num_heads"
+    case relativeBuckets = "relative_attention_num_buckets"
+    case relativeMaxDistance = "relative_attention_max_distance"
+    case layerNormEpsilon = "layer_norm_epsilon"
+    case feedForwardProjection = "feed_forward_proj"
+  }
+
+  public init(from decoder: any Decoder) throws {
+    let values = try decoder.container(keyedBy: CodingKeys.self)
+    vocabularySize = try values.decodeSize(.vocabularySize)
+    dim = try values.decodeSize(.dim)
+    keyDim = try values.decodeSize(.keyDim)
+    feedForwardDim = try values.decodeSize(.feedForwardDim)
+    layers = try values.decodeSize(.layers)
+    heads = try values.decodeSize(.heads)
+    relativeBuckets = try values.decodeSize(.relativeBuckets, default: 32)
+    relativeMaxDistance = try values.decodeSize(.relativeMaxDistance, default: 128)
+    layerNormEpsilon = try values.decodeIfPresent(Float.self, forKey: .layerNormEpsilon) ?? 1e-6
+    feedForwardProjection = try values.decodeIfPresent(String.self, forKey: .feedForwardProjection) ?? "relu"
+    guard feedForwardProjection == "gated-gelu" else {
+      throw values.corrupted(.feedForwardProjection, "'\(feedForwardProjection)', expected 'gated-gelu' (T5 v1.1)")
+    }
+    guard relativeBuckets >= 4, relativeBuckets % 2 == 0, relativeMaxDistance > relativeBuckets / 4 else {
+      throw values.corrupted(
+        .relativeBuckets, "\(relativeBuckets) buckets for distances up to \(relativeMaxDistance) do not fit")
+    }
+  }
+}
+
+/// The encoder of T5 v1.1: the prompt as FLUX, SD3 and CogVideoX read it.
+///
+/// Source: arXiv 1910.10683, 2002.05202; transformers `T5EncoderModel`.
+public struct T5Encoder: Sendable {
+  public let config: T5Config
+  public var embedding: Embedding
+  public var positionBias: RelativePositionBias
+  public var blocks: [Block]
+  public var finalNorm: RMSNorm
+
+  public struct Block: Sendable {
+    public var attentionNorm: RMSNorm
+    public var attention: SelfAttention
+    public var feedForwardNorm: RMSNorm
+    public var feedForward: GatedFeedForward
+  }
+
+  public init(_ config: T5Config, _ w: Weights) {
+    self.config = config
+    let encoder = w["encoder"]
+    // Some exports carry the table twice; both names mean the same tensor.
+    let table = w.contains("shared.weight") ? w["shared"] : encoder["embed_tokens"]
+    embedding = Embedding(config.vocabularySize, config.dim, table)
+    positionBias = RelativePositionBias(
+      buckets: config.relativeBuckets, heads: config.heads, maxDistance: config.relativeMaxDistance,
+      encoder["block"][0]["layer"][0]["SelfAttention"]["relative_attention_bias"])
+    blocks = (0..<config.layers).map { layer in
+      let attention = encoder["block"][layer]["layer"][0], feedForward = encoder["block"][layer]["layer"][1]
+      return Block(
+        attentionNorm: RMSNorm(config.dim, eps: config.layerNormEpsilon, attention["layer_norm"]),
+        attention: SelfAttention(
+          config.dim, inner: config.heads * config.keyDim, heads: config.heads, bias: false,
+          names: ("q", "k", "v", "o"), attention["SelfAttention"]),
+        feedForwardNorm: RMSNorm(config.dim, eps: config.layerNormEpsilon, feedForward["layer_norm"]),
+        feedForward: GatedFeedForward(config.dim, hidden: config.feedForwardDim, feedForward["DenseReluDense"]))
+    }
+    finalNorm = RMSNorm(config.dim, eps: config.layerNormEpsilon, encoder["final_layer_norm"])
+  }
+
+  /// Weights a checkpoint may hold besides: the embedding under its second name.
+  public static func mayStayUnused(_ name: String) -> Bool { name == "encoder.embed_tokens.weight" }
+
+  /// - Parameters:
+  ///   - ids: `[batch, tokens]`
+  ///   - attentionMask: `[batch, tokens]`, 1 where a token may be seen; nil to see padding too, as the pipelines do
+  /// - Returns: `[batch, tokens, dim]`
+  public func callAsFunction(_ ids: Tensor, attentionMask: Tensor? = nil) -> Tensor {
+    hiddenStates(ids, attentionMask: attentionMask).last ?? Tensor(0)
+  }
+
+  /// The embeddings, the residual stream after every block but the last, and the final output, each
+  /// `[batch, tokens, dim]`.
+  public func hiddenStates(_ ids: Tensor, attentionMask: Tensor? = nil) -> [Tensor] {
+    let tokens = ids.shape[1]
+    var bias = positionBias(queries: tokens, keys: tokens)
+    if let attentionMask { bias = bias + Self.additive(attentionMask) }
+    var x = embedding(ids)
+    var states = [x]
+    for (index, block) in blocks.enumerated() {
+      x = x + block.attention(block.attentionNorm(x), mask: bias, scale: 1)
+      x = x + block.feedForward(block.feedForwardNorm(x))
+      if index + 1 < blocks.count { states.append(x) }
+    }
+    return states + [finalNorm(x)]
+  }
+
+  /// `[batch, 1, 1, tokens]`: 0 where a token may be seen, the lowest number where not.
+  private static func additive(_ mask: Tensor) -> Tensor {
+    let hidden = 1 - mask.converted(to: .f32)
+    return (hidden * -Float.greatestFiniteMagnitude).expanded(axis: 1).expanded(axis: 1)
+  }
+}

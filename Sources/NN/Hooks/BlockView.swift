@@ -1,0 +1,57 @@
+import Tensor
+
+/// All streams of one block once attention is done: what `edit` and `observe` look at.
+public struct BlockView {
+  /// One stream's part; every tensor is `[batch, heads, tokens, headDim]`.
+  public struct StreamView {
+    public let id: StreamID
+    /// After QK-norm, before rotation.
+    public let query, key, value: Tensor
+    /// After rotation; the same as `query` and `key` where the stream is not rotated.
+    public let rotatedQuery, rotatedKey: Tensor
+    /// Attention output before the output projection.
+    public var output: Tensor
+
+    /// The output with its heads side by side, `[batch, tokens, heads * headDim]`.
+    public var mergedOutput: Tensor { output.mergedHeads }
+  }
+
+  public let block: BlockID
+  public internal(set) var streams: [StreamView]
+  /// The scale of attention's logits.
+  public let scale: Float
+
+  /// A stream by its id; nil when it does not travel through this block. Assign to change its `output`.
+  public subscript(_ id: StreamID) -> StreamView? {
+    get { streams.first { $0.id == id } }
+    set {
+      guard let newValue, let index = streams.firstIndex(where: { $0.id == id }) else { return }
+      streams[index] = newValue
+    }
+  }
+
+  /// Scaled products of chosen queries with a stream's keys, after rotation, computed only when asked for.
+  ///
+  /// - Parameter rows: positions in the query stream; nil for all
+  /// - Returns: `[batch, heads, rows, keyTokens]`
+  public func logits(query: StreamID, key: StreamID, rows: Range<Int>? = nil) -> Tensor {
+    let query = stream(query, "logits").rotatedQuery, rows = rows ?? 0..<query.shape[2]
+    return attentionLogits(query: query, keys: [stream(key, "logits").rotatedKey], rows: Array(rows), scale: scale)
+  }
+
+  /// Attention weights of chosen queries over the keys of the given streams together, computed only when asked for.
+  ///
+  /// - Returns: `[batch, heads, rows, keyTokens of all key streams in the order given]`
+  public func probabilities(query: StreamID, keys: [StreamID], rows: Range<Int>? = nil) -> Tensor {
+    let query = stream(query, "probabilities").rotatedQuery, rows = rows ?? 0..<query.shape[2]
+    return attentionProbabilities(
+      query: query, keys: keys.map { stream($0, "probabilities").rotatedKey }, rows: Array(rows), scale: scale)
+  }
+
+  private func stream(_ id: StreamID, _ operation: String) -> StreamView {
+    guard let stream = self[id] else {
+      tensorFailure("\(operation): no stream '\(id)' in block \(block); it has \(streams.map(\.id.name))")
+    }
+    return stream
+  }
+}

@@ -1,0 +1,62 @@
+import Tensor
+
+/// Tokens on their way through the blocks: a native stream of the model, or a rider.
+public struct Stream: Sendable {
+  public let id: StreamID
+  /// The residual stream, `[batch, tokens, dim]`.
+  public var tokens: Tensor
+  /// What the adaptive norms are told, `[batch, dim]`.
+  public var conditioning: Tensor
+  /// Positions; nil for tokens that are not rotated.
+  public var rotary: RotaryTable?
+  /// The native stream whose half of every block processes these tokens; its own id for a native stream.
+  public let weights: StreamID
+  /// The streams whose keys and values its queries see.
+  public var reads: Set<StreamID>
+  /// The block families it travels through; nil for all.
+  public var families: Set<String>?
+
+  public init(
+    _ id: StreamID, tokens: Tensor, conditioning: Tensor, rotary: RotaryTable? = nil, weights: StreamID? = nil,
+    reads: Set<StreamID>, families: Set<String>? = nil
+  ) {
+    self.id = id
+    self.tokens = tokens
+    self.conditioning = conditioning
+    self.rotary = rotary
+    self.weights = weights ?? id
+    self.reads = reads
+    self.families = families
+  }
+
+  /// Whether a processor brought it along.
+  public var isRider: Bool { weights != id }
+}
+
+/// A stream that a processor adds to a pass: data only, the model knows how to turn it into tokens.
+///
+/// Nobody else reads a rider, so what the model computes for its own streams stays bit-identical.
+public struct Rider: Sendable {
+  public let id: StreamID
+  /// The native stream whose weights process it.
+  public var weights: StreamID
+  /// In the space of that stream's encoder (before the model's own embedder), `[batch or 1, tokens, encoderDim]`.
+  public var embeddings: Tensor
+  /// Pooled text vector for the conditioning, `[batch or 1, pooledDim]`; nil for the model's choice for riders
+  /// (FLUX: zeros, as ConceptAttention's authors do; SD3: the prompt's).
+  public var pooled: Tensor?
+  public var reads: Set<StreamID>
+  public var families: Set<String>?
+
+  public init(
+    _ id: StreamID, weights: StreamID = .text, embeddings: Tensor, pooled: Tensor? = nil, reads: Set<StreamID>,
+    families: Set<String>? = nil
+  ) {
+    self.id = id
+    self.weights = weights
+    self.embeddings = embeddings
+    self.pooled = pooled
+    self.reads = reads
+    self.families = families
+  }
+}

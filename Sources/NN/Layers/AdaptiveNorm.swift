@@ -1,0 +1,200 @@
+import Tensor
+
+/// Adaptive layer norm with zero-initialised gates: the conditioning decides how tokens are scaled and shifted before
+/// attention and MLP, and how much of each branch is let through.
+///
+/// Source: DiT, arXiv 2212.09748 §3.2; diffusers `AdaLayerNormZero`.
+public struct AdaLayerNormZero: Sendable {
+  /// What one block needs from the conditioning, each `[batch, dim]`.
+  public struct Modulation: Sendable {
+    public var shiftAttention, scaleAttention, gateAttention: Tensor
+    public var shiftMLP, scaleMLP, gateMLP: Tensor
+  }
+
+  /// `[6 * dim, dim]`
+  public var linear: Linear
+  public var norm: LayerNorm
+
+  public init(_ dim: Int, _ w: Weights) {
+    linear = Linear(dim, 6 * dim, w["linear"])
+    norm = LayerNorm(eps: 1e-6)
+  }
+
+  /// - Parameter conditionings: timestep and pooled-text embeddings, each `[batch, dim]`
+  public func modulations(_ conditionings: [Tensor]) -> [Modulation] {
+    linear(conditionings.map { $0.silu() }).map {
+      let c = $0.chunked(6)
+      return Modulation(
+        shiftAttention: c[0], scaleAttention: c[1], gateAttention: c[2], shiftMLP: c[3], scaleMLP: c[4], gateMLP: c[5])
+    }
+  }
+
+  /// - Parameter x: tokens, `[batch, tokens, dim]`
+  /// - Returns: the normalised tokens, scaled and shifted for attention
+  public func callAsFunction(_ x: Tensor, _ modulation: Modulation) -> Tensor {
+    norm(x, scale: modulation.scaleAttention, shift: modulation.shiftAttention)
+  }
+}
+
+/// The same for a block whose attention and MLP run side by side: one shift, one scale, one gate.
+///
+/// Source: diffusers `AdaLayerNormZeroSingle`.
+public struct AdaLayerNormZeroSingle: Sendable {
+  /// Each `[batch, dim]`.
+  public struct Modulation: Sendable {
+    public var shift, scale, gate: Tensor
+  }
+
+  /// `[3 * dim, dim]`
+  public var linear: Linear
+  public var norm: LayerNorm
+
+  public init(_ dim: Int, _ w: Weights) {
+    linear = Linear(dim, 3 * dim, w["linear"])
+    norm = LayerNorm(eps: 1e-6)
+  }
+
+  /// - Parameter conditionings: each `[batch, dim]`
+  public func modulations(_ conditionings: [Tensor]) -> [Modulation] {
+    linear(conditionings.map { $0.silu() }).map {
+      let c = $0.chunked(3)
+      return Modulation(shift: c[0], scale: c[1], gate: c[2])
+    }
+  }
+
+  /// - Parameter x: tokens, `[batch, tokens, dim]`
+  public func callAsFunction(_ x: Tensor, _ modulation: Modulation) -> Tensor {
+    norm(x, scale: modulation.scale, shift: modulation.shift)
+  }
+}
+
+/// Adaptive layer norm with three more vectors, for a block with a second, image-only attention.
+///
+/// Source: diffusers `SD35AdaLayerNormZeroX` (Stable Diffusion 3.5 Medium).
+public struct SD35AdaLayerNormZeroX: Sendable {
+  /// Each `[batch, dim]`.
+  public struct Modulation: Sendable {
+    public var attention: AdaLayerNormZero.Modulation
+    public var shiftDual, scaleDual, gateDual: Tensor
+  }
+
+  /// `[9 * dim, dim]`
+  public var linear: Linear
+  public var norm: LayerNorm
+
+  public init(_ dim: Int, _ w: Weights) {
+    linear = Linear(dim, 9 * dim, w["linear"])
+    norm = LayerNorm(eps: 1e-6)
+  }
+
+  /// - Parameter conditionings: each `[batch, dim]`
+  public func modulations(_ conditionings: [Tensor]) -> [Modulation] {
+    linear(conditionings.map { $0.silu() }).map {
+      let c = $0.chunked(9)
+      return Modulation(
+        attention: .init(
+          shiftAttention: c[0], scaleAttention: c[1], gateAttention: c[2], shiftMLP: c[3], scaleMLP: c[4],
+          gateMLP: c[5]),
+        shiftDual: c[6], scaleDual: c[7], gateDual: c[8])
+    }
+  }
+
+  /// - Parameter x: tokens, `[batch, tokens, dim]`
+  /// - Returns: the input of the joint attention and that of the image-only one
+  public func callAsFunction(_ x: Tensor, _ modulation: Modulation) -> (joint: Tensor, dual: Tensor) {
+    (
+      norm(x, scale: modulation.attention.scaleAttention, shift: modulation.attention.shiftAttention),
+      norm(x, scale: modulation.scaleDual, shift: modulation.shiftDual)
+    )
+  }
+}
+
+/// Adaptive layer norm without gates: before the output projection, and before the attention of a stream that ends
+/// there. The linear layer gives scale first, then shift.
+///
+/// Source: diffusers `AdaLayerNormContinuous`.
+public struct AdaLayerNormContinuous: Sendable {
+  /// `[2 * dim, conditioningDim]`
+  public var linear: Linear
+  public var norm: LayerNorm
+
+  public init(_ dim: Int, conditioningDim: Int, eps: Float = 1e-6, _ w: Weights) {
+    linear = Linear(conditioningDim, 2 * dim, w["linear"])
+    norm = LayerNorm(eps: eps)
+  }
+
+  /// - Parameters:
+  ///   - x: tokens, `[batch, tokens, dim]`
+  ///   - conditioning: `[batch, conditioningDim]`
+  public func callAsFunction(_ x: Tensor, _ conditioning: Tensor) -> Tensor { self([x], [conditioning])[0] }
+
+  /// Several token streams with their conditionings, in one pass over the weight.
+  public func callAsFunction(_ xs: [Tensor], _ conditionings: [Tensor]) -> [Tensor] {
+    zip(xs, linear(conditionings.map { $0.silu() })).map { x, modulation in
+      let c = modulation.chunked(2)
+      return norm(x, scale: c[0], shift: c[1])
+    }
+  }
+}
+
+/// CogVideoX's adaptive layer norm: one linear layer gives shift, scale and gate for video and for text tokens.
+///
+/// Source: diffusers `CogVideoXLayerNormZero`.
+public struct CogVideoXLayerNormZero: Sendable {
+  /// Each `[batch, dim]`.
+  public struct Modulation: Sendable {
+    public var shift, scale, gate: Tensor
+
+    public init(shift: Tensor, scale: Tensor, gate: Tensor) {
+      self.shift = shift
+      self.scale = scale
+      self.gate = gate
+    }
+  }
+
+  /// `[6 * dim, conditioningDim]`
+  public var linear: Linear
+  public var norm: LayerNorm
+
+  public init(
+    conditioningDim: Int, _ dim: Int, elementwiseAffine: Bool = true, eps: Float = 1e-5, bias: Bool = true, _ w: Weights
+  ) {
+    linear = Linear(conditioningDim, 6 * dim, bias: bias, w["linear"])
+    norm = LayerNorm(dim, elementwiseAffine: elementwiseAffine, eps: eps, w["norm"])
+  }
+
+  /// - Parameter conditionings: each `[batch, conditioningDim]`
+  public func modulations(_ conditionings: [Tensor]) -> [(video: Modulation, text: Modulation)] {
+    linear(conditionings.map { $0.silu() }).map {
+      let c = $0.chunked(6)
+      return (.init(shift: c[0], scale: c[1], gate: c[2]), .init(shift: c[3], scale: c[4], gate: c[5]))
+    }
+  }
+
+  /// - Parameter x: tokens, `[batch, tokens, dim]`
+  public func callAsFunction(_ x: Tensor, _ modulation: Modulation) -> Tensor {
+    norm(x, scale: modulation.scale, shift: modulation.shift)
+  }
+}
+
+/// Adaptive layer norm before CogVideoX's output projection: shift first, then scale; the norm has parameters.
+///
+/// Source: diffusers `AdaLayerNorm` with `chunk_dim` 1.
+public struct AdaLayerNorm: Sendable {
+  /// `[2 * dim, conditioningDim]`
+  public var linear: Linear
+  public var norm: LayerNorm
+
+  public init(conditioningDim: Int, _ dim: Int, elementwiseAffine: Bool = true, eps: Float = 1e-5, _ w: Weights) {
+    linear = Linear(conditioningDim, 2 * dim, w["linear"])
+    norm = LayerNorm(dim, elementwiseAffine: elementwiseAffine, eps: eps, w["norm"])
+  }
+
+  /// - Parameters:
+  ///   - x: tokens, `[batch, tokens, dim]`
+  ///   - conditioning: `[batch, conditioningDim]`
+  public func callAsFunction(_ x: Tensor, _ conditioning: Tensor) -> Tensor {
+    let c = linear(conditioning.silu()).chunked(2)
+    return norm(x, scale: c[1], shift: c[0])
+  }
+}

@@ -1,0 +1,53 @@
+import Tensor
+
+/// A weight as it lies in a checkpoint.
+public enum Parameter: Sendable {
+  case dense(Tensor)
+  /// Block-quantised, `[rows, columns]`.
+  case quantized(QuantizedMatrix)
+
+  public var shape: [Int] {
+    switch self {
+    case .dense(let tensor): tensor.shape
+    case .quantized(let matrix): matrix.shape
+    }
+  }
+
+  /// The weight as numbers: `dense` as it is, `quantized` expanded to `f32`.
+  public var tensor: Tensor {
+    switch self {
+    case .dense(let tensor): tensor
+    case .quantized(let matrix): matrix.dequantized()
+    }
+  }
+}
+
+/// Somewhere named weights come from: a folder of safetensors, a GGUF file, a dictionary in a test, random numbers.
+public protocol WeightSource: Sendable {
+  /// Every name; empty when the source makes up what it is asked for.
+  var names: [String] { get }
+  /// nil when there is no such weight.
+  func shape(of name: String) -> [Int]?
+  /// - Throws: when the weight is absent or its bytes cannot be read
+  func parameter(_ name: String) throws -> Parameter
+  /// The file a weight lies in, for messages.
+  func file(of name: String) -> String?
+}
+
+extension WeightSource {
+  public func file(of name: String) -> String? { nil }
+}
+
+/// Weights held in memory by name.
+public struct DictionaryWeights: WeightSource {
+  public var tensors: [String: Tensor]
+
+  public init(_ tensors: [String: Tensor]) { self.tensors = tensors }
+
+  public var names: [String] { tensors.keys.sorted() }
+  public func shape(of name: String) -> [Int]? { tensors[name]?.shape }
+  public func parameter(_ name: String) throws -> Parameter {
+    guard let tensor = tensors[name] else { throw WeightProblem.missing(name) }
+    return .dense(tensor)
+  }
+}

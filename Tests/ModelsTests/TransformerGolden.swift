@@ -1,0 +1,38 @@
+import Foundation
+import Models
+import NN
+import Tensor
+import TestSupport
+import Testing
+
+/// A whole FLUX transformer: the output, and both residual streams after every block.
+func fluxOutputs(_ golden: GoldenCase) throws -> [String: Tensor] {
+  let folder = golden.path(golden.config.model.string ?? "transformer"), inputs = try golden.inputs()
+  let config = try JSONDecoder().decode(
+    FluxConfig.self, from: Data(contentsOf: URL(fileURLWithPath: "\(folder)/config.json")))
+  let model = try load(from: SafetensorsWeights(folder: folder)) { FluxTransformer(config, $0) }
+  let size = golden.config.grid_hw.ints, grid = TokenGrid(height: size[0], width: size[1])
+  let cache = ActivationReader("residualOutput")
+  let run = try HookRun([cache], on: model, pass: Pass(grid: grid))
+  let input = FluxTransformer.Input(
+    image: try #require(inputs["hidden"]), text: try #require(inputs["encoder"]), pooled: try #require(inputs["pooled"]),
+    timestep: try #require(inputs["timestep"]).floats, guidance: inputs["guidance"]?.floats,
+    positions: model.positions(grid: grid))
+  var outputs = ["sample": model(input, hooks: run)]
+  #expect(model(input).isIdentical(to: outputs["sample"] ?? Tensor(0)), "a reader changes the result")
+  for (site, tensor) in cache.tensors {
+    outputs["\(site.block).\(site.stream == .image ? "hidden" : "encoder")"] = tensor
+  }
+  return outputs
+}
+
+/// Keeps what passes one point of every block.
+final class ActivationReader: AttentionProcessor {
+  let point: Site.Point?
+  private(set) var tensors: [Site: Tensor] = [:]
+
+  init(_ point: String) { self.point = Site.Point(rawValue: point) }
+
+  func wants(_ site: Site) -> Bool { site.point == point }
+  func read(_ tensor: Tensor, at site: Site, _ pass: Pass) { tensors[site] = tensor }
+}
