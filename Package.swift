@@ -32,6 +32,9 @@ let package = Package(
     .target(name: "NN", dependencies: ["Tensor"], swiftSettings: settings),
     .target(name: "Models", dependencies: ["NN", "Tensor"], swiftSettings: settings),
     .target(name: "ConceptAttention", dependencies: ["Models", "NN", "Tensor"], swiftSettings: settings),
+    .executableTarget(
+      name: "fuzz-formats", dependencies: ["Tensor"], path: "Tools/fuzz", exclude: ["README.md"],
+      swiftSettings: settings),
     .target(name: "TestSupport", dependencies: ["Tensor"], path: "Tests/TestSupport", swiftSettings: settings),
     .testTarget(
       name: "TensorTests", dependencies: ["Tensor", "TestSupport"],
