@@ -139,13 +139,16 @@ extension Tensor {
     let still = [Int](repeating: 0, count: output.rank)
     let runs = RowRuns(
       shape: Array(output.shape.dropLast()),
-      strides: [x.strides, output.strides, residual?.strides ?? still, gate?.strides ?? still].map { Array($0.dropLast()) },
+      strides: [x.strides, output.strides, residual?.strides ?? still, gate?.strides ?? still].map {
+        Array($0.dropLast())
+      },
       constant: 3)
     runs.forEach { at in
       segments.append(
         ck_gemm_segment(
           rows: runs.count, a: x.rawPointer + at[0] * x.dtype.size, a_row_stride: runs.steps[0],
-          c: UnsafeMutableRawPointer(mutating: output.rawPointer + at[1] * output.dtype.size), c_row_stride: runs.steps[1],
+          c: UnsafeMutableRawPointer(mutating: output.rawPointer + at[1] * output.dtype.size),
+          c_row_stride: runs.steps[1],
           gate: gate.map { ($0.rawPointer + at[3] * 4).assumingMemoryBound(to: Float.self) },
           residual: residual.map { $0.rawPointer + at[2] * $0.dtype.size }, residual_row_stride: runs.steps[2]))
     }

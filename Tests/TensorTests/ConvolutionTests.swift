@@ -14,12 +14,17 @@ import Testing
 
   static let cases = [
     Case(x: [1, 3, 1, 8, 60], weight: [5, 3, 1, 3, 3], before: [0, 1, 1], after: [0, 1, 1]),
-    Case(x: [2, 4, 1, 9, 11], weight: [6, 2, 1, 3, 2], stride: [1, 2, 3], before: [0, 2, 0], after: [0, 0, 1], groups: 2),
+    Case(
+      x: [2, 4, 1, 9, 11], weight: [6, 2, 1, 3, 2], stride: [1, 2, 3], before: [0, 2, 0], after: [0, 0, 1], groups: 2),
     Case(x: [1, 12, 1, 7, 7], weight: [12, 1, 1, 3, 3], before: [0, 1, 1], after: [0, 1, 1], groups: 12),
-    Case(x: [1, 2, 1, 13, 17], weight: [3, 2, 1, 3, 4], stride: [1, 1, 2], before: [0, 3, 5], after: [0, 1, 2], dilation: [1, 3, 2]),
+    Case(
+      x: [1, 2, 1, 13, 17], weight: [3, 2, 1, 3, 4], stride: [1, 1, 2], before: [0, 3, 5], after: [0, 1, 2],
+      dilation: [1, 3, 2]),
     Case(x: [2, 5, 1, 6, 5], weight: [9, 5, 1, 1, 1]),
     Case(x: [2, 5, 1, 6, 5], weight: [9, 5, 1, 1, 1], stride: [1, 2, 2]),
-    Case(x: [1, 3, 5, 6, 7], weight: [4, 3, 3, 2, 3], stride: [2, 1, 1], before: [2, 0, 1], after: [0, 1, 0], dilation: [1, 2, 1]),
+    Case(
+      x: [1, 3, 5, 6, 7], weight: [4, 3, 3, 2, 3], stride: [2, 1, 1], before: [2, 0, 1], after: [0, 1, 0],
+      dilation: [1, 2, 1]),
     Case(x: [1, 40, 1, 5, 50], weight: [17, 40, 1, 3, 3], before: [0, 1, 1], after: [0, 1, 1]),
     Case(x: [1, 1, 1, 2, 1], weight: [1, 1, 1, 1, 3], before: [0, 0, 9], after: [0, 0, 9]),
     Case(x: [1, 2, 2, 3, 4], weight: [3, 2, 2, 3, 4]),
@@ -74,7 +79,8 @@ import Testing
       await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
         _ = Tensor.conv2d(Tensor(zeros: [1, 3, 8, 8]), weight: Tensor(zeros: [4, 2, 3, 3]))
       })
-    #expect(channels.standardErrorText.contains("conv2d: input [1, 3, 8, 8] does not fit weight [4, 2, 3, 3] in 1 groups"))
+    #expect(
+      channels.standardErrorText.contains("conv2d: input [1, 3, 8, 8] does not fit weight [4, 2, 3, 3] in 1 groups"))
     let kernel = try #require(
       await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
         _ = Tensor.conv2d(Tensor(zeros: [1, 2, 2, 8]), weight: Tensor(zeros: [4, 2, 3, 3]))

@@ -50,9 +50,12 @@ import Testing
       let result = Kernels.with(kernels) { Tensor.linear(x, weight: one, activation: activation).floats }
       for (point, value) in zip(points, result) {
         let expected = Self.apply(activation, Double(point))
-        #expect(abs(Double(value) - expected) <= 1e-6 * max(1, abs(Double(point))), "\(activation)(\(point)) \(kernels)")
+        #expect(
+          abs(Double(value) - expected) <= 1e-6 * max(1, abs(Double(point))), "\(activation)(\(point)) \(kernels)")
       }
-      let nan = Kernels.with(kernels) { Tensor.linear(Tensor([.nan], shape: [1, 1]), weight: one, activation: activation) }
+      let nan = Kernels.with(kernels) {
+        Tensor.linear(Tensor([.nan], shape: [1, 1]), weight: one, activation: activation)
+      }
       #expect(nan.item.isNaN, "\(activation)(nan)")
     }
   }
@@ -95,7 +98,8 @@ import Testing
         #expect(result.shape == alone.shape && result.floats == alone.floats)
         let parts = [input.x.shape.dropLast() + [50]][0]
         let plain = Tensor.linear(input.x, weight: weight).floats
-        let gate = input.gate?.broadcast(to: Array(parts)).floats, rest = input.residual?.broadcast(to: Array(parts)).floats
+        let gate = input.gate?.broadcast(to: Array(parts)).floats,
+          rest = input.residual?.broadcast(to: Array(parts)).floats
         for index in plain.indices {
           let expected = (rest?[index] ?? 0) + (gate?[index] ?? 1) * plain[index]
           #expect(abs(result.floats[index] - expected) < 1e-5)
