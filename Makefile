@@ -2,14 +2,14 @@
 # second when nothing is missing.
 
 PEER_PYTHON ?= python3
-# More arguments for the benchmarks: make bench BENCH_ARGS="--filter attention --threads 1"
+# More arguments for the benchmarks: make bench BENCH_ARGS="--filter 'attention|conv2d' --threads 1"
 BENCH_ARGS ?=
 
 swift_files := Package.swift Benchmarks/Package.swift Sources Tests Benchmarks/Sources Benchmarks/Tests
 bench := Benchmarks/.build/release/bench
 quiet_build := swift build -c release --quiet
 
-.PHONY: help setup build test bench bench-peers bench-build docs format lint clean
+.PHONY: help setup build test bench bench-peers peer-check bench-build docs format lint clean
 
 help:
 	@echo 'make test         build everything in release mode and run the tests'
@@ -38,14 +38,16 @@ bench-build: setup
 bench: bench-build
 	@$(bench) run $(BENCH_ARGS)
 
-bench-peers: bench-build
+bench-peers: peer-check bench-build
+	@$(bench) peers --peer-command '$(PEER_PYTHON) Benchmarks/peers/torch_bench.py' $(BENCH_ARGS)
+
+peer-check:
 	@$(PEER_PYTHON) -c 'import torch, numpy, safetensors' 2>/dev/null || { \
 	  echo "PyTorch was not found by PEER_PYTHON=$(PEER_PYTHON). To make an environment for it (some 1 GB):" >&2; \
 	  echo "  python3 -m venv peer-venv" >&2; \
 	  echo "  peer-venv/bin/pip install -r Benchmarks/peers/requirements.txt" >&2; \
 	  echo "  make bench-peers PEER_PYTHON=peer-venv/bin/python" >&2; \
 	  exit 1; }
-	@$(bench) peers --peer-command '$(PEER_PYTHON) Benchmarks/peers/torch_bench.py' $(BENCH_ARGS)
 
 docs: setup
 	@Tools/docs.sh
