@@ -26,9 +26,6 @@ let package = Package(
       name: "Tensor",
       dependencies: ["CKernels", "CImageCodecs", "COpenBLAS", "CLAPACKE", "CZlib"],
       swiftSettings: settings),
-    .executableTarget(
-      name: "fuzz-formats", dependencies: ["Tensor"], path: "Tools/fuzz", exclude: ["README.md"],
-      swiftSettings: settings),
     .target(name: "NN", dependencies: ["Tensor"], swiftSettings: settings),
     .target(name: "Models", dependencies: ["NN", "Tensor"], swiftSettings: settings),
     .target(name: "ConceptAttention", dependencies: ["Models", "NN", "Tensor"], swiftSettings: settings),
