@@ -5,7 +5,6 @@ import Tensor
 extension FluxPipeline {
   /// Loads a folder in the diffusers layout. Weights are mapped, not read: this takes milliseconds.
   ///
-  /// - Parameter dtype: converts the transformer's weights; nil to use them as they lie in the file
   /// - Throws: `ModelError`, `WeightReport`, `TokenizerError`, `SafetensorsError`
   public init(folder: ModelFolder) throws {
     let fluxConfig = try folder.config("transformer", as: FluxConfig.self)
