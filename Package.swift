@@ -14,6 +14,9 @@ let package = Package(
     .library(name: "Models", targets: ["Models"]),
     .library(name: "ConceptAttention", targets: ["ConceptAttention"]),
   ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+  ],
   targets: [
     .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
     .systemLibrary(name: "CLAPACKE", pkgConfig: "lapacke", providers: [.apt(["liblapacke-dev"])]),
@@ -27,7 +30,8 @@ let package = Package(
       dependencies: ["CKernels", "CImageCodecs", "COpenBLAS", "CLAPACKE", "CZlib"],
       swiftSettings: settings),
     .target(name: "NN", dependencies: ["Tensor"], swiftSettings: settings),
-    .target(name: "Models", dependencies: ["NN", "Tensor"], swiftSettings: settings),
+    .target(
+      name: "Models", dependencies: ["NN", "Tensor"], resources: [.copy("Resources")], swiftSettings: settings),
     .target(name: "ConceptAttention", dependencies: ["Models", "NN", "Tensor"], swiftSettings: settings),
     .executableTarget(
       name: "fuzz-formats", dependencies: ["Tensor"], path: "Tools/fuzz", exclude: ["README.md"],

@@ -1,5 +1,6 @@
 import Foundation
 import NN
+import Tensor
 
 /// A model in the diffusers layout: `model_index.json` and a folder per component.
 public struct ModelFolder: Sendable {
@@ -85,6 +86,32 @@ extension DecodingError {
       return "\(place(context))expected \(type)"
     case .dataCorrupted(let context): return place(context) + context.debugDescription
     @unknown default: return "\(self)"
+    }
+  }
+}
+
+extension ModelFolder {
+  /// One component's weights, by numbers.
+  public struct Part: Sendable {
+    public let name: String
+    public let parameters: Int
+    public let bytes: Int
+    /// Parameters by element type.
+    public let types: [DType: Int]
+  }
+
+  /// The components that have weights, in order of name. Only headers are read.
+  public func parts() throws -> [Part] {
+    try components.sorted().compactMap { name in
+      guard FileManager.default.fileExists(atPath: "\(folder(name))/config.json") else { return nil }
+      let source = try weights(name)
+      var types: [DType: Int] = [:], bytes = 0
+      for weight in source.names {
+        let tensor = try source.parameter(weight).tensor
+        types[tensor.dtype, default: 0] += tensor.count
+        bytes += tensor.byteCount
+      }
+      return Part(name: name, parameters: types.values.reduce(0, +), bytes: bytes, types: types)
     }
   }
 }

@@ -1,0 +1,28 @@
+import Foundation
+
+/// The models that come with the package.
+public enum EmbeddedModel: String, Sendable, CaseIterable {
+  /// A small FLUX trained on drawn scenes; see its `MODEL_CARD.md`.
+  case tinyFlux = "tiny-flux"
+
+  /// Its folder in the diffusers layout.
+  public var folder: String { Self.resource(rawValue) }
+
+  /// Held-out scenes with masks, for measuring concept maps.
+  public var scenes: String { Self.resource("\(rawValue)-scenes") }
+
+  private static func resource(_ name: String) -> String {
+    Bundle.module.resourceURL?.appendingPathComponent("Resources/\(name)").path ?? name
+  }
+}
+
+/// Opens a model by the short name of an embedded one or by its folder, whatever its family.
+///
+/// - Throws: `ModelError` for an unknown family and whatever the family's loader throws
+public func openPipeline(_ nameOrFolder: String) throws -> any ImagePipeline {
+  let folder = try ModelFolder(EmbeddedModel(rawValue: nameOrFolder)?.folder ?? nameOrFolder)
+  switch folder.pipelineClass {
+  case "FluxPipeline": return try FluxPipeline(folder: folder)
+  case let other: throw ModelError(folder.path, .unknownFamily(found: other, known: ["FluxPipeline"]))
+  }
+}
