@@ -69,7 +69,9 @@ public struct CLIPTextEncoder: Sendable {
 
   public init(_ config: CLIPTextConfig, _ w: Weights) {
     self.config = config
-    let text = w["text_model"], dim = config.dim
+    // Transformers from version 5 on saves the text model alone without its prefix.
+    let isBare = w["embeddings"]["token_embedding"].contains("weight")
+    let text = isBare ? w : w["text_model"], dim = config.dim
     tokenEmbedding = Embedding(config.vocabularySize, dim, text["embeddings"]["token_embedding"])
     positionEmbedding = text["embeddings"]["position_embedding"].tensor("weight", config.maxPositions, dim)
     layers = (0..<config.layers).map { index in
@@ -87,7 +89,7 @@ public struct CLIPTextEncoder: Sendable {
   }
 
   /// Weights a checkpoint may hold besides: a buffer of old files.
-  public static func mayStayUnused(_ name: String) -> Bool { name == "text_model.embeddings.position_ids" }
+  public static func mayStayUnused(_ name: String) -> Bool { name.hasSuffix("embeddings.position_ids") }
 
   public struct Output: Sendable {
     /// The embeddings and the residual stream after every layer, each `[batch, tokens, dim]`.
