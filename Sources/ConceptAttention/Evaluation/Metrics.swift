@@ -1,0 +1,126 @@
+// How well a map or a labelling agrees with the truth: pixel accuracy, intersection over union, average precision.
+
+/// Counts of a labelling against the truth, from which accuracy and intersection over union follow.
+///
+/// Counts of several pictures add up, so that large regions weigh more than small ones.
+public struct ClassCounts: Sendable, Equatable {
+  /// Pixels whose label is right, and pixels that have a truth.
+  public private(set) var correct = 0, labelled = 0
+  /// By class: pixels that have it in both, and in at least one, of prediction and truth.
+  public private(set) var intersection, union: [Int]
+
+  public init(classes: Int) {
+    intersection = [Int](repeating: 0, count: classes)
+    union = intersection
+  }
+
+  /// - Parameters:
+  ///   - predicted: a class per pixel; one outside `0 ..< classes` is right nowhere and counts for no class
+  ///   - target: the true class per pixel, as many as `predicted`; negative for a pixel that is left out
+  public init(predicted: some Collection<Int>, target: some Collection<Int>, classes: Int) {
+    precondition(predicted.count == target.count, "ClassCounts: \(predicted.count) labels, \(target.count) truths")
+    self.init(classes: classes)
+    for (found, truth) in zip(predicted, target) where truth >= 0 {
+      labelled += 1
+      if found == truth { correct += 1 }
+      if intersection.indices.contains(found) {
+        union[found] += 1
+        if found == truth { intersection[found] += 1 }
+      }
+      if found != truth, union.indices.contains(truth) { union[truth] += 1 }
+    }
+  }
+
+  public static func += (total: inout ClassCounts, more: ClassCounts) {
+    precondition(total.union.count == more.union.count, "ClassCounts: counts of different classes do not add up")
+    total.correct += more.correct
+    total.labelled += more.labelled
+    for index in total.union.indices {
+      total.intersection[index] += more.intersection[index]
+      total.union[index] += more.union[index]
+    }
+  }
+
+  /// Share of labelled pixels that are right; 0 when none is labelled.
+  public var accuracy: Double { share(correct, of: labelled) }
+  /// Intersection over union by class; 0 for a class that is nowhere.
+  public var intersectionOverUnion: [Double] { zip(intersection, union).map { share($0, of: $1) } }
+  /// The mean over all classes, those that are nowhere included.
+  public var meanIntersectionOverUnion: Double { mean(intersectionOverUnion) }
+}
+
+/// Area under the steps of precision over recall when scores rank the samples; equal scores form one step.
+///
+/// Source: scikit-learn `average_precision_score`.
+///
+/// - Parameters:
+///   - scores: higher means more likely; NaN counts as 0
+///   - positives: the truth, as many as `scores`
+/// - Returns: 0 … 1; 0 when nothing is positive
+public func averagePrecision(scores: [Float], positives: [Bool]) -> Double {
+  precondition(scores.count == positives.count, "averagePrecision: \(scores.count) scores, \(positives.count) truths")
+  let finite = scores.map { $0.isNaN ? 0 : $0 }
+  let order = finite.indices.sorted { finite[$0] > finite[$1] }
+  let total = positives.count { $0 }
+  guard total > 0 else { return 0 }
+  var found = 0, foundBefore = 0, result = 0.0
+  for (rank, index) in order.enumerated() {
+    if positives[index] { found += 1 }
+    let isLastOfStep = rank + 1 == order.count || finite[order[rank + 1]] != finite[index]
+    guard isLastOfStep else { continue }
+    result += Double(found - foundBefore) / Double(total) * Double(found) / Double(rank + 1)
+    foundBefore = found
+  }
+  return result
+}
+
+/// Average precision of a picture: every pair of class and pixel is a sample, positive where the pixel has the class.
+///
+/// - Parameters:
+///   - scores: row-major `[classes, pixels]`
+///   - target: the true class per pixel; negative for a pixel that is left out
+/// - Returns: 0 … 1
+public func averagePrecision(classScores scores: [Float], target: [Int]) -> Double {
+  precondition(
+    target.isEmpty ? scores.isEmpty : scores.count % target.count == 0,
+    "averagePrecision: \(scores.count) scores for \(target.count) pixels")
+  let kept = target.isEmpty ? [] : scores.indices.filter { target[$0 % target.count] >= 0 }
+  return averagePrecision(
+    scores: kept.map { scores[$0] }, positives: kept.map { $0 / target.count == target[$0 % target.count] })
+}
+
+/// Average precision of cells that hold several pixels of one score each, as tokens do.
+///
+/// Cells are ranked by score; equal ones keep their order and each is a step of its own. The result is that of the
+/// up-scaled map with the pixels of a cell taken together.
+///
+/// - Parameters:
+///   - hits: positive pixels of each cell, as many as `scores`
+///   - cellSize: pixels of a cell
+/// - Returns: 0 … 1; 0 when nothing is positive
+public func averagePrecision(cellScores scores: [Float], hits: [Int], cellSize: Int) -> Double {
+  precondition(scores.count == hits.count, "averagePrecision: \(scores.count) scores, \(hits.count) counts")
+  let total = hits.reduce(0, +)
+  guard total > 0 else { return 0 }
+  let order = scores.indices.sorted { scores[$0] != scores[$1] ? scores[$0] > scores[$1] : $0 < $1 }
+  var found = 0, result = 0.0
+  for (rank, index) in order.enumerated() {
+    found += hits[index]
+    result += Double(hits[index]) / Double(total) * Double(found) / Double((rank + 1) * cellSize)
+  }
+  return result
+}
+
+/// 0 of nothing is 0.
+private func share(_ part: Int, of whole: Int) -> Double { whole == 0 ? 0 : Double(part) / Double(whole) }
+
+/// The mean; 0 of nothing.
+func mean(_ values: some Collection<Double>) -> Double {
+  values.isEmpty ? 0 : values.reduce(0, +) / Double(values.count)
+}
+
+/// Which values lie above the mean of all.
+func aboveMean(_ values: [Float]) -> [Bool] {
+  let threshold = Float(mean(values.map(Double.init)))
+  return values.map { $0 > threshold }
+}
