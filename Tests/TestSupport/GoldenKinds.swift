@@ -53,6 +53,10 @@ public enum ConceptKind: String, GoldenKind {
   case flux = "concept_flux"
   case fluxEncodeImage = "concept_flux_encode_image"
   case encoding = "concept_encoding"
+  case averagePrecision = "metric_ap"
+  case imageAveragePrecision = "metric_image_ap"
+  case classCounts = "metric_counts"
+  case binarySegmentation = "metric_segmentation"
 }
 
 /// Every kind of every target.

@@ -65,8 +65,8 @@ extension SceneSet.Scene {
     let maskPath = "\(folder)/\(entry.mask)"
     let mask = try LabelMask(path: maskPath, labelCount: manifest.label_names.count)
     guard picture.shape.prefix(2).elementsEqual([mask.height, mask.width]) else {
-      throw SceneSetError(
-        maskPath, .badMask("\(mask.width) × \(mask.height) for a picture of \(picture.shape[1]) × \(picture.shape[0])"))
+      let size = "\(picture.shape[1]) × \(picture.shape[0])"
+      throw SceneSetError(maskPath, .badMask("\(mask.width) × \(mask.height) for a picture of \(size)"))
     }
     var words: [Int: String] = [:]
     for (key, word) in entry.words {
