@@ -108,7 +108,7 @@ extension Tensor {
   }
 
   /// Operands of one type and one distance between neighbours of the last axis.
-  fileprivate static func commonLayout(_ tensors: [Tensor]) -> [Tensor] {
+  static func commonLayout(_ tensors: [Tensor]) -> [Tensor] {
     let readable = tensors.map { $0.forProduct() }
     let dtypes = Set(readable.map(\.dtype)), steps = Set(readable.map { $0.strides.last ?? 1 })
     let alike = dtypes.count == 1 ? readable : readable.map { $0.converted(to: .f32) }
@@ -116,7 +116,7 @@ extension Tensor {
   }
 
   /// Broadcast to `output`'s shape, with the elements of a row side by side.
-  fileprivate func rows(like output: Tensor, dtype: DType) -> Tensor {
+  func rows(like output: Tensor, dtype: DType) -> Tensor {
     guard Tensor.broadcastShape(shape, output.shape, "linear") == output.shape else {
       tensorFailure("linear: gate or residual \(shape) does not broadcast to the result \(output.shape)")
     }
@@ -132,7 +132,7 @@ extension Tensor {
   }
 
   /// Cuts the rows of one input where its stride or its gate changes.
-  private static func appendSegments(
+  static func appendSegments(
     _ x: Tensor, _ output: Tensor, _ gate: Tensor?, _ residual: Tensor?, to segments: inout [ck_gemm_segment]
   ) {
     guard output.count > 0 else { return }

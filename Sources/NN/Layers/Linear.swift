@@ -14,6 +14,11 @@ public struct Linear: Sendable {
     self.bias = bias ? w.tensor("bias", outputs) : nil
   }
 
+  public init(weight: Parameter, bias: Tensor? = nil) {
+    self.weight = weight
+    self.bias = bias
+  }
+
   public init(weight: Tensor, bias: Tensor? = nil) {
     self.weight = .dense(weight)
     self.bias = bias
@@ -27,7 +32,7 @@ public struct Linear: Sendable {
 
   /// Several inputs in one pass over the weight. A row's result does not depend on what else is in the list.
   public func callAsFunction(_ xs: [Tensor], activation: Activation = .identity) -> [Tensor] {
-    Tensor.linear(xs.map { LinearInput($0) }, weight: weight.tensor, bias: bias, activation: activation)
+    product(xs.map { LinearInput($0) }, bias: bias, activation: activation)
   }
 
   /// `residual + gate * (x Wᵀ + b)`, the end of a gated branch, in one pass.
@@ -36,7 +41,7 @@ public struct Linear: Sendable {
   ///   - gates: per input, `[batch, outputs]`, shared by the tokens of a batch entry
   ///   - residuals: per input, the shape of the result
   public func callAsFunction(_ xs: [Tensor], gates: [Tensor], residuals: [Tensor]) -> [Tensor] {
-    Tensor.linear(gated(xs, gates, residuals), weight: weight.tensor, bias: bias)
+    product(gated(xs, gates, residuals), bias: bias)
   }
 
   /// `residual + gate * (concatenated parts · Wᵀ + b)`, without concatenating: the columns of the weight are taken part
@@ -44,16 +49,28 @@ public struct Linear: Sendable {
   ///
   /// - Parameter parts: each a list of inputs, `[batch, tokens, part]`; the widths of the parts add up to the inputs
   public func callAsFunction(parts: [[Tensor]], gates: [Tensor], residuals: [Tensor]) -> [Tensor] {
-    let weight = weight.tensor
     var column = 0
     var results = residuals
     for (index, part) in parts.enumerated() {
       let width = part.first?.shape.last ?? 0
-      let columns = weight.narrow(1, from: column, count: width)
-      results = Tensor.linear(gated(part, gates, results), weight: columns, bias: index == 0 ? bias : nil)
+      results = product(
+        gated(part, gates, results), columns: column..<column + width, bias: index == 0 ? bias : nil)
       column += width
     }
     return results
+  }
+
+  /// The product with some columns of the weight. A quantised weight is never unpacked as a whole.
+  private func product(
+    _ inputs: [LinearInput], columns: Range<Int>? = nil, bias: Tensor?, activation: Activation = .identity
+  ) -> [Tensor] {
+    switch weight {
+    case .dense(let tensor):
+      let part = columns.map { tensor.narrow(1, from: $0.lowerBound, count: $0.count) } ?? tensor
+      return Tensor.linear(inputs, weight: part, bias: bias, activation: activation)
+    case .quantized(let matrix):
+      return Tensor.linear(inputs, weight: matrix, columns: columns, bias: bias, activation: activation)
+    }
   }
 
   private func gated(_ xs: [Tensor], _ gates: [Tensor], _ residuals: [Tensor]) -> [LinearInput] {

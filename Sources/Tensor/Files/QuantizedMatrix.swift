@@ -72,6 +72,16 @@ public struct QuantizedMatrix: Sendable {
   /// Bytes of all blocks.
   public var byteCount: Int { range.count }
 
+  /// Some rows, as a view on the same blocks: one of several layers that a file stores as one matrix.
+  ///
+  /// - Returns: `[selected.count, columns]`
+  public func rows(_ selected: Range<Int>) -> QuantizedMatrix {
+    requireRows(selected)
+    let start = range.lowerBound + selected.lowerBound * rowBytes
+    return QuantizedMatrix(
+      format: format, shape: [selected.count, columns], file: file, range: start..<start + selected.count * rowBytes)
+  }
+
   /// All values, as `f32` in this shape.
   public func dequantized() -> Tensor { dequantized(rows: 0..<rows).reshaped(shape) }
 
@@ -91,12 +101,31 @@ public struct QuantizedMatrix: Sendable {
 
   /// Unpacks rows, on this thread, into memory of `rows.count * columns` floats.
   package func dequantize(rows selected: Range<Int>, into target: UnsafeMutablePointer<Float>) {
-    guard selected.lowerBound >= 0, selected.upperBound <= rows else {
-      tensorFailure("QuantizedMatrix: rows \(selected) of a matrix of shape \(shape)")
-    }
+    requireRows(selected)
     let blocks = selected.count * (columns / format.blockSize)
     withBlocks(rows: selected) { bytes in
       if let source = bytes.baseAddress { format.dequantize(source, blocks, into: target) }
+    }
+  }
+
+  /// Unpacks some blocks of each of some rows, on all threads, into memory of `rows.count * blocks.count` blocks.
+  func dequantize(rows selected: Range<Int>, blocks: Range<Int>, into target: UnsafeMutablePointer<Float>) {
+    requireRows(selected)
+    nonisolated(unsafe) let target = target
+    let width = blocks.count * format.blockSize
+    parallelFor(selected.count, grain: max(1, (1 << 15) / max(1, width))) { part in
+      for row in part {
+        withBlocks(rows: selected.lowerBound + row..<selected.lowerBound + row + 1) { bytes in
+          guard let start = bytes.baseAddress else { return }
+          format.dequantize(start + blocks.lowerBound * format.blockBytes, blocks.count, into: target + row * width)
+        }
+      }
+    }
+  }
+
+  private func requireRows(_ selected: Range<Int>) {
+    guard selected.lowerBound >= 0, selected.upperBound <= rows else {
+      tensorFailure("QuantizedMatrix: rows \(selected) of a matrix of shape \(shape)")
     }
   }
 
