@@ -6,8 +6,14 @@ extension FluxPipeline {
   /// Loads a folder in the diffusers layout. Weights are mapped, not read: this takes milliseconds.
   ///
   /// - Throws: `ModelError`, `WeightReport`, `TokenizerError`, `SafetensorsError`
-  public init(folder: ModelFolder) throws {
-    let fluxConfig = try folder.config("transformer", as: FluxConfig.self)
+  public init(folder: ModelFolder) throws { try self.init(FluxCheckpoint(folder: folder)) }
+
+  /// Loads a folder in the diffusers layout with parts of it replaced by single files, and LoRA files merged.
+  ///
+  /// - Throws: `ModelError`, `WeightReport`, `TokenizerError`, `SafetensorsError`, `GGUFError`, `LoRAError`
+  public init(_ checkpoint: FluxCheckpoint) throws {
+    let folder = checkpoint.folder
+    let (fluxConfig, transformer) = try checkpoint.transformer()
     let clipConfig = try folder.config("text_encoder", as: CLIPTextConfig.self)
     let t5Config = try folder.config("text_encoder_2", as: T5Config.self)
     let vaeConfig = try folder.config("vae", as: AutoencoderKLConfig.self)
@@ -21,8 +27,8 @@ extension FluxPipeline {
       t5: try load(from: folder.weights("text_encoder_2"), allowUnused: T5Encoder.mayStayUnused) {
         T5Encoder(t5Config, $0)
       },
-      flux: try load(from: folder.weights("transformer"), hint: fluxConfig.hint) { FluxTransformer(fluxConfig, $0) },
-      vae: try load(from: folder.weights("vae")) { AutoencoderKL(vaeConfig, $0) },
+      flux: try load(from: transformer, hint: fluxConfig.hint) { FluxTransformer(fluxConfig, $0) },
+      vae: try load(from: checkpoint.autoencoder()) { AutoencoderKL(vaeConfig, $0) },
       scheduler: try FlowMatchEulerScheduler(
         folder.config("scheduler", as: FlowMatchEulerScheduler.Configuration.self, file: "scheduler_config.json")),
       defaults: try PipelineDefaults(folder: folder))

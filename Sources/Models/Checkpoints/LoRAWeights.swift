@@ -1,0 +1,122 @@
+import NN
+import Tensor
+
+/// A FLUX transformer's weights with LoRA files merged into them: `W + strength * (alpha / rank) * B · A`.
+///
+/// Every change of a weight is added in `f32` before it is rounded once to the weight's own type. A block-quantised
+/// weight that is changed becomes `bf16`; all others stay what and where they are.
+public struct LoRAWeights: WeightSource {
+  public let base: any WeightSource
+  /// By name of the weight.
+  private let changes: [String: [Change]]
+
+  private struct Change {
+    /// `[outputs, rank]`, `[rank, inputs]`
+    var up, down: Tensor
+    var scale: Float
+  }
+
+  /// Reads the files, whose names may be diffusers', peft's, kohya's or black-forest-labs', and holds them against the
+  /// base. A file of strength 0 is read and checked too, and changes nothing.
+  ///
+  /// - Parameter base: under diffusers' names
+  /// - Throws: `LoRAError` for a file that does not fit, `SafetensorsError` or `FileError` for one that cannot be read
+  public init(_ base: any WeightSource, _ files: [LoRAFile]) throws {
+    self.base = base
+    let table = LoRATargets(base)
+    var changes: [String: [Change]] = [:]
+    for file in files {
+      guard file.strength.isFinite else { throw LoRAError(file.path, .badStrength(file.strength)) }
+      let pairs = try LoRAReader(path: file.path).pairs()
+      let unknown = pairs.map(\.module).filter { table.targets(of: $0).isEmpty }
+      guard unknown.isEmpty else { throw LoRAError(file.path, .unknown(unknown)) }
+      for pair in pairs {
+        for target in table.targets(of: pair.module) {
+          let change = try Self.change(pair, target, base, file)
+          if file.strength != 0 { changes["\(target.module).weight", default: []].append(change) }
+        }
+      }
+    }
+    self.changes = changes
+  }
+
+  public var names: [String] { base.names }
+  public func shape(of name: String) -> [Int]? { base.shape(of: name) }
+  public func file(of name: String) -> String? { base.file(of: name) }
+
+  public func parameter(_ name: String) throws -> Parameter {
+    let parameter = try base.parameter(name)
+    guard let changes = changes[name] else { return parameter }
+    var weight = parameter.tensor.converted(to: .f32)
+    for change in changes {
+      let product = Tensor.matmul(change.up.converted(to: .f32), change.down.converted(to: .f32))
+      weight = weight + product * change.scale
+    }
+    switch parameter {
+    case .dense(let tensor): return .dense(weight.converted(to: tensor.dtype))
+    case .quantized: return .dense(weight.converted(to: .bf16))
+    }
+  }
+
+  private static func change(
+    _ pair: LoRAPair, _ target: FluxOriginalNames.Target, _ base: any WeightSource, _ file: LoRAFile
+  ) throws -> Change {
+    let shape = base.shape(of: "\(target.module).weight") ?? []
+    guard target.part.shape(of: pair.up.shape)?.first == shape.first else {
+      throw LoRAError(
+        file.path,
+        .shape(
+          tensor: "\(pair.module) B", found: pair.up.shape, expected: "the outputs of \(target.module) \(shape)"))
+    }
+    guard pair.down.shape.last == shape.last, shape.count == 2 else {
+      throw LoRAError(
+        file.path,
+        .shape(
+          tensor: "\(pair.module) A", found: pair.down.shape, expected: "the inputs of \(target.module) \(shape)"))
+    }
+    return Change(
+      up: target.part.taken(from: .dense(pair.up)).tensor, down: pair.down, scale: pair.scale * file.strength)
+  }
+}
+
+/// Finds the layers that a module of a LoRA file changes.
+private struct LoRATargets {
+  private let base: any WeightSource
+  private let originals: FluxOriginalNames?
+  /// What kohya's scripts call a layer, where every dot is an underscore.
+  private var flattened: [String: [FluxOriginalNames.Target]] = [:]
+
+  init(_ base: any WeightSource) {
+    self.base = base
+    originals = base.shape(of: "x_embedder.weight")?.first.map { FluxOriginalNames(dim: $0) }
+    let modules = base.names.filter { $0.hasSuffix(".weight") }.map { String($0.dropLast(7)) }
+    for module in modules { flattened[Self.flat(module)] = [.init(module: module, part: .whole)] }
+    guard let originals else { return }
+    func count(_ family: String) -> Int {
+      modules.lazy.filter { $0.hasPrefix(family) }
+        .compactMap { Int($0.dropFirst(family.count).prefix { $0 != "." }) }.filter { (0..<10_000).contains($0) }
+        .max().map { $0 + 1 } ?? 0
+    }
+    let names = originals.modules(
+      doubleBlocks: count("transformer_blocks."), singleBlocks: count("single_transformer_blocks."))
+    for name in names { flattened[Self.flat(name)] = originals.targets(of: name) }
+  }
+
+  /// The layers under diffusers' names; empty when the base has none of them.
+  func targets(of module: String) -> [FluxOriginalNames.Target] {
+    let found = candidates(of: module)
+    return found.allSatisfy { base.shape(of: "\($0.module).weight") != nil } ? found : []
+  }
+
+  private func candidates(of module: String) -> [FluxOriginalNames.Target] {
+    for prefix in ["lora_unet_", "lora_transformer_"] where module.hasPrefix(prefix) {
+      return flattened[String(module.dropFirst(prefix.count))] ?? []
+    }
+    let prefix = ["transformer.", "diffusion_model.", "base_model.model."].first { module.hasPrefix($0) } ?? ""
+    let name = String(module.dropFirst(prefix.count))
+    if base.shape(of: "\(name).weight") != nil { return [.init(module: name, part: .whole)] }
+    return originals?.targets(of: name) ?? []
+  }
+
+  private static func flat(_ module: String) -> String { String(module.map { $0 == "." ? "_" : $0 }) }
+}
