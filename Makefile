@@ -9,9 +9,10 @@ swift_files := Package.swift Benchmarks/Package.swift Sources Tests Benchmarks/S
 bench := Benchmarks/.build/release/bench
 quiet_build := swift build -c release --quiet
 
-.PHONY: help setup build test bench bench-peers peer-check bench-build docs format lint clean
+.PHONY: help setup build demo test bench bench-peers peer-check bench-build docs format lint clean
 
 help:
+	@echo 'make demo         a picture and its concept maps by the model that comes along, into demo/'
 	@echo 'make test         build everything in release mode and run the tests'
 	@echo 'make bench        measure the operations on the shapes of real models'
 	@echo 'make bench-peers  the same in turns with PyTorch (PEER_PYTHON names its Python), as a table'
@@ -24,6 +25,10 @@ setup:
 
 build: setup
 	swift build -c release
+
+demo: setup
+	swift build -c release --product concept-attention
+	@.build/release/concept-attention generate "a boat on the sea under the sky" --seed 1 --output demo
 
 # Numeric code is some fifty times slower without optimisation, hence release. The second run takes the fallback kernels
 # of a CPU without vector extensions.

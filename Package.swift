@@ -13,6 +13,7 @@ let package = Package(
     .library(name: "NN", targets: ["NN"]),
     .library(name: "Models", targets: ["Models"]),
     .library(name: "ConceptAttention", targets: ["ConceptAttention"]),
+    .executable(name: "concept-attention", targets: ["concept-attention"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
@@ -33,6 +34,12 @@ let package = Package(
     .target(
       name: "Models", dependencies: ["NN", "Tensor"], resources: [.copy("Resources")], swiftSettings: settings),
     .target(name: "ConceptAttention", dependencies: ["Models", "NN", "Tensor"], swiftSettings: settings),
+    .executableTarget(
+      name: "concept-attention",
+      dependencies: [
+        "ConceptAttention", "Models", "NN", "Tensor", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      swiftSettings: settings),
     .executableTarget(
       name: "fuzz-formats", dependencies: ["Tensor"], path: "Tools/fuzz", exclude: ["README.md"],
       swiftSettings: settings),

@@ -11,13 +11,8 @@ public enum EmbeddedModel: String, Sendable, CaseIterable {
   /// Held-out scenes with masks, for measuring concept maps.
   public var scenes: String { Self.resource("\(rawValue)-scenes") }
 
-  /// A bundle that holds a folder `Resources` has that one for its resource folder in some versions of Foundation, and
-  /// itself in others.
   private static func resource(_ name: String) -> String {
-    let bundle = Bundle.module
-    let folders = [bundle.bundleURL.appendingPathComponent("Resources"), bundle.resourceURL].compactMap { $0 }
-    let paths = folders.flatMap { [$0.appendingPathComponent(name), $0.appendingPathComponent("Resources/\(name)")] }
-    return paths.map(\.path).first { FileManager.default.fileExists(atPath: $0) } ?? name
+    Bundle.module.bundleURL.appendingPathComponent("Resources/\(name)").path
   }
 }
 

@@ -1,0 +1,38 @@
+import ArgumentParser
+import ConceptAttention
+import Foundation
+import Models
+import Tensor
+
+struct Evaluate: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Measures concept maps against masks.",
+    discussion: """
+      Shows every picture of a set of scenes to the model once per noise level and scores the maps of attention outputs
+      and of both directions of cross-attention, per layer and together: accuracy, IoU and average precision.
+
+        concept-attention evaluate --output metrics.json
+      """)
+
+  @Option(help: "Folder with manifest.json, evaluation.json, pictures and masks; the embedded scenes unless given.")
+  var scenes = EmbeddedModel.tinyFlux.scenes
+
+  @Option(help: "File for the figures, as JSON.")
+  var output = "metrics.json"
+
+  @OptionGroup(title: "Model") var model: ModelOptions
+
+  func run() throws {
+    let pipeline = try model.open()
+    let set = try SceneSet(folder: scenes)
+    let progress = Progress("scene")
+    let table = try evaluate(pipeline: pipeline, scenes: set) { step in
+      progress.show(step.done, of: step.total)
+      try checkInterrupt()
+    }
+    progress.finish()
+    try AtomicFile.write(Array(table.json()), to: output)
+    print(table.text)
+    print(output)
+  }
+}

@@ -1,0 +1,44 @@
+import ArgumentParser
+import Foundation
+
+/// `concept-attention`: pictures and their concept maps from the command line.
+@main
+struct ConceptAttentionCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "concept-attention",
+    abstract: "Shows where a diffusion transformer puts a concept.",
+    discussion: """
+      Generate a picture with a map for each of its content words, by the model that comes with the program:
+
+        concept-attention generate "a red star above a blue house on grass"
+
+      Look for concepts in a picture you have:
+
+        concept-attention segment photo.png --concepts cat,sofa,wall
+
+      Both write a folder with the picture, heatmaps, overlays, the values as .safetensors and .npz, and report.html.
+      """,
+    version: programVersion,
+    subcommands: [Generate.self, Segment.self, Evaluate.self, Info.self, Sites.self])
+
+  /// Wrong input ends with exit code 2 and one message on standard error, an interruption with 130.
+  static func main() {
+    catchInterrupts()
+    do {
+      var command = try parseAsRoot()
+      try command.run()
+    } catch let error as Interrupted {
+      printError(error.description)
+      Foundation.exit(130)
+    } catch {
+      if exitCode(for: error) == .success { exit(withError: error) }
+      let isUsage = exitCode(for: error) == .validationFailure
+      printError(isUsage ? fullMessage(for: error) : "error: \(error)")
+      Foundation.exit(2)
+    }
+  }
+}
+
+let programVersion = "0.1.0"
+
+func printError(_ text: String) { FileHandle.standardError.write(Data((text + "\n").utf8)) }

@@ -1,0 +1,60 @@
+import ConceptAttention
+import Foundation
+import Models
+import NN
+import Tensor
+import Testing
+
+final class FadingAttention: AttentionProcessor {
+  let patterns: [SitePattern]
+  private(set) var norms: [Float] = []
+
+  init(_ pattern: SitePattern) { patterns = [pattern] }
+
+  func rewrite(_ output: Tensor, at site: Site, _ pass: Pass) -> Tensor {  // [batch, heads, tokens, headDim]
+    output * (1 - Float(pass.step + 1) / Float(pass.steps))
+  }
+
+  func read(_ output: Tensor, at site: Site, _ pass: Pass) {
+    norms.append(output.squared().sum().squareRoot().item)
+  }
+}
+
+func fadedPicture(_ prompt: String, concepts names: [String], to path: String) throws -> SaliencyMaps {
+  let pipeline = try openPipeline("tiny-flux")
+  let fading = FadingAttention("double.2.image.attentionOutput")
+  let concepts = try ConceptAttention(ConceptSet(pipeline.encodePhrases(names, maxSequenceLength: nil)))
+
+  var request = GenerationRequest(prompt)
+  request.steps = 4
+  let result = try pipeline.generate(request, processors: [fading, concepts]) { step in
+    print("step \(step.done) of \(step.total)")
+  }
+  try PNG.write(result.bytes(), to: path)
+  return try concepts.maps()
+}
+
+/// The article "Your first processor", compiled and run.
+@Suite struct WalkthroughTests {
+  @Test func itsCodeGivesAPictureAndMaps() throws {
+    let path = FileManager.default.temporaryDirectory.appendingPathComponent("faded-\(UUID()).png").path
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    let maps = try fadedPicture("a star above a house", concepts: ["star", "house", "sky"], to: path)
+    #expect(maps.concepts == ["star", "house", "sky"] && maps.grid == TokenGrid(height: 16, width: 16))
+    let picture = try Image.read(path: path)
+    #expect(picture.shape == [128, 128, 3] && picture.amax().item > picture.amin().item)
+  }
+
+  @Test func theArticleShowsTheCodeThatIsTested() throws {
+    let tests = URL(fileURLWithPath: #filePath)
+    let article = tests.deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+      .appendingPathComponent("Sources/ConceptAttention/ConceptAttention.docc/YourFirstProcessor.md")
+    let source = try String(contentsOf: tests, encoding: .utf8)
+    let blocks = try String(contentsOf: article, encoding: .utf8).components(separatedBy: "```swift\n").dropFirst()
+    #expect(blocks.count == 2)
+    for block in blocks {
+      let code = try #require(block.components(separatedBy: "```").first)
+      #expect(source.contains(code), "the article's code differs from the test's")
+    }
+  }
+}
