@@ -1,6 +1,6 @@
 // The colours of matplotlib's maps: 256 entries of red, green and blue in hexadecimal, exactly those that
-// `matplotlib.colormaps[name](i, bytes=True)` gives. Viridis, plasma, inferno and magma are by Nathaniel J. Smith, Stefan
-// van der Walt and Eric Firing (CC0); turbo is by Anton Mikhailov (Google, Apache 2.0).
+// `matplotlib.colormaps[name](i, bytes=True)` gives. Viridis, plasma, inferno and magma are by Nathaniel J. Smith,
+// Stefan van der Walt and Eric Firing (CC0); turbo is by Anton Mikhailov (Google, Apache 2.0).
 
 extension ColorMap {
   /// 256 entries of six hexadecimal digits, for the report's script; nil for gray, whose entries are the level.

@@ -25,7 +25,8 @@ extension Report {
   static let style = """
     :root { color-scheme: dark; font: 15px/1.45 system-ui, sans-serif; background: #121216; color: #e8e8ec; }
     body { margin: 0; }
-    header { position: sticky; top: 0; z-index: 1; padding: 12px 20px; background: #1b1b21; border-bottom: 1px solid #333; }
+    header { position: sticky; top: 0; z-index: 1; padding: 12px 20px; background: #1b1b21;
+      border-bottom: 1px solid #333; }
     h1 { font-size: 20px; margin: 0 0 8px; overflow-wrap: anywhere; }
     h2 { font-size: 17px; margin: 28px 0 10px; }
     main { padding: 16px 20px 40px; }
@@ -75,7 +76,9 @@ extension Report {
 
     const rangeOf = lists => {
       let low = Infinity, high = -Infinity;
-      for (const list of lists) for (const v of list) if (v !== null) { low = Math.min(low, v); high = Math.max(high, v); }
+      for (const list of lists) for (const v of list) if (v !== null) {
+        low = Math.min(low, v); high = Math.max(high, v);
+      }
       return low <= high ? [low, high] : [0, 0];
     };
     function paint(canvas, name, concept) {
