@@ -14,7 +14,7 @@ public struct Tensor: Sendable {
   public let dtype: DType
   /// Position of the first element in `storage`, in elements.
   let offset: Int
-  var storage: Storage
+  package var storage: Storage
 
   /// Number of axes.
   public var rank: Int { shape.count }
