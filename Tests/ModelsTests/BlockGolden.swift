@@ -78,6 +78,7 @@ private func run(
 private struct OneBlock: StreamModel {
   let family: String
   var blocks: [BlockID] { [BlockID(family, 0)] }
+  var textFamily: String { family }
   func streams(in block: BlockID) -> [StreamID] { [.image, .text] }
   func points(of stream: StreamID, in block: BlockID) -> [Site.Point] { Site.Point.allCases }
 }

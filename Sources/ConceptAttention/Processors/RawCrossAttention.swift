@@ -15,15 +15,17 @@ public final class RawCrossAttention: AttentionProcessor {
 
   public let key: StreamID
   public let quantity: Quantity
-  public let layers: SitePattern
+  /// Blocks to average over; nil for all in which text has weights of its own.
+  public let layers: SitePattern?
+  private var family = ""
   private var sum: Tensor?
   private var count = 0
 
   /// Image rows at once: bounds the memory of the probabilities.
   private static let rows = 256
 
-  /// - Parameter layers: blocks to average over, such as `double.*`
-  public init(_ key: StreamID = .text, _ quantity: Quantity = .probabilities, layers: SitePattern = "double.*") {
+  /// - Parameter layers: blocks to average over, such as `double.2-5`; nil for all in which text has weights of its own
+  public init(_ key: StreamID = .text, _ quantity: Quantity = .probabilities, layers: SitePattern? = nil) {
     self.key = key
     self.quantity = quantity
     self.layers = layers
@@ -32,9 +34,12 @@ public final class RawCrossAttention: AttentionProcessor {
   /// The mean over layers, steps and heads, `[batch, keyTokens, imageTokens]`; nil before the first pass.
   public var maps: Tensor? { sum.map { $0 / Float(count) } }
 
-  public var patterns: [SitePattern] { [layers] }
+  private var chosen: SitePattern { layers ?? SitePattern("\(family).*") }
+
+  public func install(on model: any StreamModel) { family = model.textFamily }
+  public var patterns: [SitePattern] { [chosen] }
   public func wants(_ site: Site) -> Bool { false }
-  public func watches(_ block: BlockID) -> Bool { layers.matches(Site(block, .image, .query)) }
+  public func watches(_ block: BlockID) -> Bool { chosen.matches(Site(block, .image, .query)) }
 
   public func observe(_ block: BlockView, _ pass: Pass) {
     guard pass.branch == .conditional, let keys = block[key], let image = block[.image] else { return }

@@ -89,6 +89,7 @@ public struct FluxTransformer: StreamModel, Sendable {
   // MARK: Hooks
 
   public var blocks: [BlockID] { doubleIDs + singleIDs }
+  public var textFamily: String { "double" }
   private var doubleIDs: [BlockID] { doubleBlocks.indices.map { BlockID("double", $0) } }
   private var singleIDs: [BlockID] { singleBlocks.indices.map { BlockID("single", $0) } }
 

@@ -9,6 +9,9 @@ public protocol AttentionProcessor: AnyObject {
   /// Shown in reports and errors.
   var name: String { get }
 
+  /// Called when a run begins, before anything else is asked: a look at the model's blocks and sites.
+  func install(on model: any StreamModel)
+
   /// Sites this processor was told to use. One that matches nothing throws when the processor is installed; one
   /// whose sites never fired throws when the run ends.
   var patterns: [SitePattern] { get }
@@ -48,6 +51,7 @@ public protocol AttentionProcessor: AnyObject {
 
 extension AttentionProcessor {
   public var name: String { String(describing: Self.self) }
+  public func install(on model: any StreamModel) {}
   public var patterns: [SitePattern] { [] }
   public var riderIDs: [StreamID] { [] }
   public func riders(for pass: Pass) -> [Rider] { [] }

@@ -20,6 +20,7 @@ public struct BlockView {
   public internal(set) var streams: [StreamView]
   /// The scale of attention's logits.
   public let scale: Float
+  let precision: AttentionPrecision
 
   /// A stream by its id; nil when it does not travel through this block. Assign to change its `output`.
   public subscript(_ id: StreamID) -> StreamView? {
@@ -46,6 +47,16 @@ public struct BlockView {
     let query = stream(query, "probabilities").rotatedQuery, rows = rows ?? 0..<query.shape[2]
     return attentionProbabilities(
       query: query, keys: keys.map { stream($0, "probabilities").rotatedKey }, rows: Array(rows), scale: scale)
+  }
+
+  /// What attention would give a stream if its queries saw these streams: a question nobody's tokens depend on.
+  ///
+  /// - Returns: `[batch, heads, queryTokens, headDim]`
+  public func attention(query: StreamID, reads: [StreamID]) -> Tensor {
+    let sources = reads.map { stream($0, "attention") }
+    return scaledDotProductAttention(
+      queries: [stream(query, "attention").rotatedQuery], keys: sources.map { AttentionKeys($0.rotatedKey, $0.value) },
+      scale: scale, precision: precision)[0]
   }
 
   private func stream(_ id: StreamID, _ operation: String) -> StreamView {

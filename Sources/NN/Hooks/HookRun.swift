@@ -8,6 +8,9 @@ public protocol StreamModel {
   func streams(in block: BlockID) -> [StreamID]
   /// The points of a stream in a block; a rider has the points of the stream whose weights it borrows.
   func points(of stream: StreamID, in block: BlockID) -> [Site.Point]
+  /// The family of blocks in which text tokens have weights of their own and attend together with image tokens: `double`
+  /// in FLUX, `joint` in Stable Diffusion 3. Where methods look for the meaning of words unless they are told.
+  var textFamily: String { get }
 }
 
 extension StreamModel {
@@ -57,6 +60,7 @@ public final class HookRun {
     self.processors = processors
     self.pass = pass
     blocks = model.blocks
+    for processor in processors { processor.install(on: model) }
     sites = try HookRun.sites(of: model, with: processors)
     for processor in processors {
       for pattern in processor.patterns where !sites.contains(where: pattern.matches) {

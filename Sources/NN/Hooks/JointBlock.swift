@@ -86,7 +86,7 @@ public func runJointBlock(_ block: some JointBlock, _ id: BlockID, _ streams: in
   }
   var ready = lanes.compactMap { $0 }
   attend(&ready, id, block.attentionPrecision, run, hooks)
-  review(&ready, id, taps, run, hooks)
+  review(&ready, id, block.attentionPrecision, taps, run, hooks)
 
   for (half, slots) in together {
     let inputs = slots.map { slot in
@@ -146,10 +146,11 @@ private func compute(_ call: AttentionCall, _ run: HookRun, _ replacing: ArraySl
 
 /// The phases around the attention outputs: every `edit`, the `attentionOutput` sites, every `observe`.
 private func review(
-  _ lanes: inout [Lane], _ id: BlockID, _ taps: [Tap], _ run: HookRun?, _ hooks: BlockHooks?
+  _ lanes: inout [Lane], _ id: BlockID, _ precision: AttentionPrecision, _ taps: [Tap], _ run: HookRun?,
+  _ hooks: BlockHooks?
 ) {
   guard let run, let hooks else { return }
-  var view = hooks.watching.isEmpty ? nil : BlockView(id, lanes)
+  var view = hooks.watching.isEmpty ? nil : BlockView(id, precision, lanes)
   if var edited = view {
     for index in hooks.watching { run.processors[index].edit(&edited, run.pass) }
     view = edited
@@ -164,8 +165,9 @@ private func review(
 }
 
 extension BlockView {
-  fileprivate init(_ block: BlockID, _ lanes: [Lane]) {
+  fileprivate init(_ block: BlockID, _ precision: AttentionPrecision, _ lanes: [Lane]) {
     self.block = block
+    self.precision = precision
     streams = lanes.map {
       .init(
         id: $0.id, query: $0.query, key: $0.key, value: $0.value, rotatedQuery: $0.rotatedQuery,
