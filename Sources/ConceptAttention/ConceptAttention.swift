@@ -15,6 +15,8 @@ public final class ConceptAttention: AttentionProcessor {
   /// The name of the concepts' stream, as in `double.14.concepts.attentionOutput`.
   public let stream: StreamID
   private var accumulators: [SaliencySpace: SaliencyAccumulator] = [:]
+  private var vectors: [SaliencySpace: VectorAccumulator] = [:]
+  private var family = ""
 
   /// - Parameter stream: several instances in one run need names of their own
   public init(_ concepts: ConceptSet, options: ConceptAttentionOptions = .default, stream: StreamID = "concepts") {
@@ -28,19 +30,21 @@ public final class ConceptAttention: AttentionProcessor {
   /// - Parameter space: one of `options.spaces`; the first unless given
   /// - Throws: `SaliencyError.nothingRecorded` when no chosen layer of a chosen step has run
   public func maps(_ space: SaliencySpace? = nil) throws(SaliencyError) -> SaliencyMaps {
-    guard let space = space ?? options.spaces.first, let accumulator = accumulators[space] else {
-      throw .nothingRecorded
-    }
+    guard let space = space ?? options.spaces.first,
+      let accumulator = vectors[space]?.scores(space, options) ?? accumulators[space]
+    else { throw .nothingRecorded }
     return try accumulator.maps(concepts.names, softmaxLast: options.normalization == .softmaxOfMean)
   }
 
   // MARK: AttentionProcessor
 
+  public func install(on model: any StreamModel) { family = options.family ?? model.textFamily }
+
   public var riderIDs: [StreamID] { [stream] }
 
   /// The chosen layers, so that a layer the model does not have is an error when installed.
   public var patterns: [SitePattern] {
-    options.layers?.sorted().map { SitePattern("\(options.family).\($0).\(stream).attentionOutput") } ?? []
+    options.layers?.sorted().map { SitePattern("\(family).\($0).\(stream).attentionOutput") } ?? []
   }
 
   public func riders(for pass: Pass) -> [Rider] {
@@ -48,25 +52,30 @@ public final class ConceptAttention: AttentionProcessor {
     return [
       Rider(
         stream, embeddings: concepts.embeddings, pooled: concepts.pooled,
-        reads: options.reads.streams(concepts: stream), families: [options.family])
+        reads: options.reads.streams(concepts: stream), families: [family])
     ]
   }
 
   public func watches(_ block: BlockID) -> Bool {
-    block.family == options.family && (options.layers?.contains(block.layer) ?? true)
+    block.family == family && (options.layers?.contains(block.layer) ?? true)
   }
 
   public func observe(_ block: BlockView, _ pass: Pass) {
-    guard isWanted(pass), let concept = block[stream], let image = block[.image] else { return }
+    guard isWanted(pass), block[stream] != nil else { return }
+    let layer = block.block.layer
     for space in options.spaces {
-      var scores = space.scores(concept, image, block, options)
-      if options.normalization == .softmax { scores = scores.mapValues { $0.softmax(-2) } }
-      accumulators[space, default: SaliencyAccumulator(keeping: options.keeping)]
-        .add(scores, layer: block.block.layer, step: pass.step, grid: pass.grid)
+      let found = space.vectors(block, concepts, stream, options)
+      if let found, options.averaging == .vectors {
+        vectors[space, default: VectorAccumulator()].add(found, layer: layer, grid: pass.grid)
+      } else {
+        let scores = found.map { space.scores($0, options) } ?? probabilities(block, concepts, stream, options)
+        accumulators[space, default: SaliencyAccumulator(keeping: options.keeping)]
+          .add(options.normalized(scores), layer: layer, step: pass.step, grid: pass.grid)
+      }
     }
   }
 
   private func isWanted(_ pass: Pass) -> Bool {
-    pass.branch == .conditional && (options.steps?.contains(pass.step) ?? true)
+    pass.branch == options.branch && (options.steps?.contains(pass.step) ?? true)
   }
 }

@@ -9,15 +9,21 @@ public struct ConceptAttentionOptions: Sendable, Equatable {
   /// One set of maps for each, all from the same passes.
   public var spaces: [SaliencySpace] = [.output]
   public var normalization: SaliencyNormalization = .softmax
-  /// Concept vectors are shifted to a minimum of 0 and a sum of 1 over the concepts before the product, as the code
-  /// behind the paper's tables does and the paper does not say.
-  public var normalizesConceptVectors = false
+  /// What is done to concept vectors before the product.
+  public var conceptScaling: ConceptScaling = .none
+  /// What is averaged over the steps.
+  public var averaging: StepAveraging = .scores
+  /// Which attention outputs of image tokens the space `output` takes.
+  public var imageOutputs: ImageOutputs = .own
   /// What concept queries see: the paper's ablation.
   public var reads: ConceptReads = .conceptsAndImage
   /// Maps kept beside the average.
   public var keeping: Set<KeptMaps> = []
-  /// The blocks that have a text half: `double` in FLUX, `joint` in SD3 and CogVideoX.
-  public var family = "double"
+  /// The blocks concepts travel through; nil for those in which text has weights of its own (`double` in FLUX, `joint`
+  /// in Stable Diffusion 3).
+  public var family: String?
+  /// The branch of guidance that is looked at.
+  public var branch: Pass.Branch = .conditional
 
   public init(layers: Set<Int>? = nil, steps: Set<Int>? = nil) {
     self.layers = layers
@@ -32,7 +38,19 @@ public struct ConceptAttentionOptions: Sendable, Equatable {
   /// belongs to `segment` and to `SaliencyMaps.blurred()`.
   public static let paper: ConceptAttentionOptions = {
     var options = ConceptAttentionOptions(layers: [14, 15, 16, 17])
-    options.normalizesConceptVectors = true
+    options.conceptScaling = .overConcepts
+    return options
+  }()
+
+  /// As the authors' code does it for Stable Diffusion 3, where it departs from the paper: image vectors come from a second
+  /// attention, in which image tokens see concepts in place of the prompt; vectors are averaged over the steps before
+  /// anything is multiplied; concept vectors have length 1. Takes concepts joined into one sentence, see
+  /// `ConceptSet(_:joined:)`. Their code looks at the unconditional branch when there is guidance; set `branch` for that.
+  public static let authorsSD3: ConceptAttentionOptions = {
+    var options = ConceptAttentionOptions()
+    options.imageOutputs = .readingConcepts
+    options.averaging = .vectors
+    options.conceptScaling = .length
     return options
   }()
 }
@@ -60,6 +78,30 @@ public enum SaliencyNormalization: String, Sendable, CaseIterable {
   case softmaxOfMean
   /// The mean of the products.
   case none
+}
+
+public enum ConceptScaling: String, Sendable, CaseIterable {
+  case none
+  /// Shifted to a minimum of 0 and a sum of 1 over the concepts, channel by channel, as the code behind the paper's tables
+  /// does and the paper does not say.
+  case overConcepts
+  /// Divided by their length.
+  case length
+}
+
+public enum StepAveraging: String, Sendable, CaseIterable {
+  /// The scores of every step, each normalised alone: concepts × tokens numbers are kept.
+  case scores
+  /// The vectors, which are multiplied at the end: (concepts + tokens) × width numbers are kept for every layer, and there
+  /// are no maps by step. Attention probabilities have no vectors; their scores are averaged.
+  case vectors
+}
+
+public enum ImageOutputs: String, Sendable, CaseIterable {
+  /// The model's own, of image tokens that see the prompt.
+  case own
+  /// Those that image tokens would have if they saw the concepts in place of the prompt: one more attention per layer.
+  case readingConcepts
 }
 
 /// What concept queries attend to (paper §5.4).

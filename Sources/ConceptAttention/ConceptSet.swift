@@ -4,21 +4,30 @@ import Tensor
 /// Concepts and their vectors in the space of the model's text encoder.
 public struct ConceptSet: Sendable {
   public let names: [String]
-  /// `[1, concepts, dim]`
+  /// Tokens of the concepts' stream, `[1, leadingTokens + tokensPerConcept * names.count, dim]`: one of every concept, then
+  /// another of every concept, and so on, as the parts of several text encoders follow each other in a prompt.
   public let embeddings: Tensor
+  /// Tokens in front that stand for no concept: they are attended and have no map.
+  public let leadingTokens: Int
+  /// The vectors of a concept's tokens are averaged once attention is done.
+  public let tokensPerConcept: Int
   /// For the conditioning of the concept stream, `[1, pooledDim]`; nil for the model's own choice.
   public var pooled: Tensor?
 
-  public init(_ names: [String], embeddings: Tensor, pooled: Tensor? = nil) {
-    guard embeddings.rank == 3, embeddings.shape[0] == 1, embeddings.shape[1] == names.count else {
-      tensorFailure("ConceptSet: embeddings of shape \(embeddings.shape) for \(names.count) concepts")
+  public init(_ names: [String], embeddings: Tensor, pooled: Tensor? = nil, leadingTokens: Int = 0) {
+    let tokens = embeddings.rank == 3 && embeddings.shape[0] == 1 ? embeddings.shape[1] - leadingTokens : -1
+    guard leadingTokens >= 0, !names.isEmpty, tokens > 0, tokens % names.count == 0 else {
+      tensorFailure(
+        "ConceptSet: embeddings of shape \(embeddings.shape) for \(names.count) concepts after \(leadingTokens) tokens")
     }
     self.names = names
     self.embeddings = embeddings
     self.pooled = pooled
+    self.leadingTokens = leadingTokens
+    tokensPerConcept = tokens / names.count
   }
 
-  /// Phrases encoded alone, one vector each.
+  /// Phrases encoded alone, one vector each of every text encoder.
   ///
   /// - Parameter allowsUnknown: whether a phrase may have tokens the vocabulary does not know
   /// - Throws: `ConceptError` for an empty list, a phrase without tokens, or one the vocabulary does not know
@@ -27,12 +36,33 @@ public struct ConceptSet: Sendable {
   ) throws(ConceptError) {
     if phrases.isEmpty { throw .none }
     for phrase in phrases {
-      if phrase.span.isEmpty { throw .empty(phrase.text) }
+      if phrase.spans.contains(where: \.isEmpty) { throw .empty(phrase.text) }
       if phrase.hasUnknown, !allowsUnknown { throw .unknown(phrase.text) }
     }
-    self.init(
-      phrases.map(\.text),
-      embeddings: stacked(phrases.map { tokens.vector(of: $0.states, span: $0.span) }).expanded(axis: 0))
+    let vectors = phrases[0].spans.indices.flatMap { part in
+      phrases.map { tokens.vector(of: $0.states, span: $0.spans[part]) }
+    }
+    self.init(phrases.map(\.text), embeddings: stacked(vectors).expanded(axis: 0))
+  }
+
+  /// Concepts joined into one sentence, as the authors' code has them for Stable Diffusion 3: the rows from the start of the
+  /// sentence on, one per concept after what opens it. A concept of several tokens shifts those after it.
+  ///
+  /// - Parameter sentence: the names, joined by blanks
+  /// - Throws: `ConceptError.none`, and `ConceptError.empty` when the sentence has fewer tokens than there are concepts
+  public init(_ names: [String], joined sentence: EncodedPhrase) throws(ConceptError) {
+    guard let span = sentence.spans.first, !names.isEmpty else { throw .none }
+    guard span.count >= names.count else { throw .empty(sentence.text) }
+    let rows = sentence.states.narrow(0, from: 0, count: span.lowerBound + names.count)
+    self.init(names, embeddings: rows.expanded(axis: 0), leadingTokens: span.lowerBound)
+  }
+
+  /// One vector per concept of what attention made of the stream's tokens.
+  ///
+  /// - Parameter vectors: `[batch, heads, tokens, …]`
+  func perConcept(_ vectors: Tensor) -> Tensor {
+    let own = vectors.narrow(2, from: leadingTokens, count: tokensPerConcept * names.count)
+    return tokensPerConcept == 1 ? own : own.unflattened(2, tokensPerConcept, names.count).mean(2)
   }
 }
 

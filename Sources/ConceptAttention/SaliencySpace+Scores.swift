@@ -8,51 +8,83 @@ enum HeadSelection: Hashable {
   case apart
 }
 
-extension SaliencySpace {
-  /// Products of concept and image vectors of one block, before any softmax over the concepts.
-  ///
-  /// - Returns: `together`: `[batch, concepts, tokens]`; with `.heads` kept also `apart`:
-  ///   `[batch, heads, concepts, tokens]`
-  func scores(
-    _ concept: BlockView.StreamView, _ image: BlockView.StreamView, _ block: BlockView,
-    _ options: ConceptAttentionOptions
-  ) -> [HeadSelection: Tensor] {
-    if self == .attention { return probabilities(concept, block, options) }
-    var (c, x) = vectors(concept, image)
-    if options.normalizesConceptVectors { c = normalizedOverConcepts(c) }
-    let scale = self == .crossAttention || self == .conceptQuery ? block.scale : 1
-    // Concepts first: a handful of rows against all image tokens, read once.
-    var scores = [HeadSelection.together: Tensor.matmul(c.mergedHeads, x.mergedHeads.transposed()) * scale]
-    if options.keeping.contains(.heads) { scores[.apart] = Tensor.matmul(c, x.transposed()) * scale }
-    return scores
-  }
+/// The vectors of one block whose products make the map.
+struct SaliencyVectors {
+  /// `[batch, heads, concepts, headDim]`
+  var concepts: Tensor
+  /// `[batch, heads, imageTokens, headDim]`
+  var image: Tensor
+  /// Of their products.
+  var scale: Float = 1
+}
 
-  /// Each `[batch, heads, tokens, headDim]`.
-  private func vectors(_ concept: BlockView.StreamView, _ image: BlockView.StreamView) -> (Tensor, Tensor) {
+extension SaliencySpace {
+  /// One vector per concept and per image token; nil for a space that is no product.
+  func vectors(
+    _ block: BlockView, _ concepts: ConceptSet, _ stream: StreamID, _ options: ConceptAttentionOptions
+  ) -> SaliencyVectors? {
+    guard let concept = block[stream], let image = block[.image] else { return nil }
+    func pair(_ concept: Tensor, _ image: Tensor, scale: Float = 1) -> SaliencyVectors {
+      SaliencyVectors(concepts: concepts.perConcept(concept), image: image, scale: scale)
+    }
     switch self {
-    case .output, .attention: (concept.output, image.output)
-    case .crossAttention: (concept.key, image.query)
-    case .conceptQuery: (concept.query, image.key)
-    case .queryQuery: (concept.query, image.query)
-    case .value: (concept.value, image.value)
+    case .output:
+      let seesConcepts = options.imageOutputs == .readingConcepts
+      let other = seesConcepts ? block.attention(query: .image, reads: [.image, stream]) : nil
+      return pair(concept.output, other ?? image.output)
+    case .crossAttention: return pair(concept.key, image.query, scale: block.scale)
+    case .conceptQuery: return pair(concept.query, image.key, scale: block.scale)
+    case .queryQuery: return pair(concept.query, image.query)
+    case .value: return pair(concept.value, image.value)
+    case .attention: return nil
     }
   }
 
-  private func probabilities(
-    _ concept: BlockView.StreamView, _ block: BlockView, _ options: ConceptAttentionOptions
-  ) -> [HeadSelection: Tensor] {
-    let count = concept.query.shape[2]
-    let all = block.probabilities(query: concept.id, keys: [concept.id, .image])
-    let overImage = all.narrow(-1, from: count, count: all.shape[3] - count)
-    var scores = [HeadSelection.together: overImage.mean(1)]
-    if options.keeping.contains(.heads) { scores[.apart] = overImage }
+  /// Products, before any softmax over the concepts.
+  ///
+  /// - Returns: `together`: `[batch, concepts, tokens]`; with `.heads` kept also `apart`:
+  ///   `[batch, heads, concepts, tokens]`
+  func scores(_ vectors: SaliencyVectors, _ options: ConceptAttentionOptions) -> [HeadSelection: Tensor] {
+    let c = options.conceptScaling.scaled(vectors.concepts), x = vectors.image
+    // Concepts first: a handful of rows against all image tokens, read once.
+    var scores = [HeadSelection.together: Tensor.matmul(c.mergedHeads, x.mergedHeads.transposed()) * vectors.scale]
+    if options.keeping.contains(.heads) { scores[.apart] = Tensor.matmul(c, x.transposed()) * vectors.scale }
     return scores
   }
+}
 
+/// Attention probabilities of the concepts over the image tokens.
+///
+/// - Returns: as `SaliencySpace.scores`
+func probabilities(
+  _ block: BlockView, _ concepts: ConceptSet, _ stream: StreamID, _ options: ConceptAttentionOptions
+) -> [HeadSelection: Tensor] {
+  let all = concepts.perConcept(block.probabilities(query: stream, keys: [stream, .image]))
+  let count = block[.image]?.key.shape[2] ?? 0
+  let overImage = all.narrow(-1, from: all.shape[3] - count, count: count)
+  var scores = [HeadSelection.together: overImage.mean(1)]
+  if options.keeping.contains(.heads) { scores[.apart] = overImage }
+  return scores
+}
+
+extension ConceptScaling {
   /// - Parameter vectors: `[batch, heads, concepts, headDim]`
-  private func normalizedOverConcepts(_ vectors: Tensor) -> Tensor {
-    let shifted = vectors - vectors.amin(2, keepDims: true)
-    let total = shifted.sum(2, keepDims: true)
-    return shifted / total.filled(where: total.equal(to: 0), with: 1)
+  func scaled(_ vectors: Tensor) -> Tensor {
+    switch self {
+    case .none: return vectors
+    case .overConcepts:
+      let shifted = vectors - vectors.amin(2, keepDims: true)
+      let total = shifted.sum(2, keepDims: true)
+      return shifted / total.filled(where: total.equal(to: 0), with: 1)
+    case .length:
+      let length = vectors.squared().sum(-1, keepDims: true).sum(1, keepDims: true).squareRoot()
+      return vectors / (length + 1e-8)
+    }
+  }
+}
+
+extension ConceptAttentionOptions {
+  func normalized(_ scores: [HeadSelection: Tensor]) -> [HeadSelection: Tensor] {
+    normalization == .softmax ? scores.mapValues { $0.softmax(-2) } : scores
   }
 }

@@ -1,11 +1,10 @@
-import Foundation
 import NN
 import Tensor
 
 /// FLUX.1 from prompt to picture.
 ///
 /// Source: diffusers `FluxPipeline`; the same seed gives the same noise, latents and picture.
-public struct FluxPipeline: ImagePipeline {
+public struct FluxPipeline: FlowMatchPipeline {
   public let clipTokenizer, t5Tokenizer: any Tokenizer
   public let clip: CLIPTextEncoder
   public let t5: T5Encoder
@@ -31,81 +30,45 @@ public struct FluxPipeline: ImagePipeline {
     self.defaults = defaults
   }
 
-  public func generate(
-    _ request: GenerationRequest, processors: [any AttentionProcessor] = [],
-    onStep: (GenerationStep) throws -> Void = { _ in }
-  ) throws -> GenerationResult {
-    let plan = try plan(request)
-    let conditional = try encode(request.prompts, plan.sequenceLength)
-    let unconditional = try plan.negativePrompt.map {
-      try encode([String](repeating: $0, count: request.prompts.count), plan.sequenceLength)
-    }
-    var latents = try startingNoise(request, plan.grid)
-    let schedule = try scheduler.schedule(
-      sigmas: FlowMatchEulerScheduler.evenLevels(steps: plan.steps),
-      dynamicShift: scheduler.dynamicShift(imageTokens: plan.grid.count))
-    let run = try HookRun(processors, on: flux, pass: Pass(grid: plan.grid, batch: request.prompts.count))
-    for step in 0..<plan.steps {
-      let velocity = try velocity(
-        latents, conditional, unconditional, step: step, schedule, plan, processors.isEmpty ? nil : run)
-      latents = schedule.step(latents, velocity: velocity, index: step)
-      try onStep(GenerationStep(done: step + 1, total: plan.steps, sigma: schedule.sigmas[step], latents: latents))
-    }
-    try run.finish()
-    let image = vae.decode(vae.unscaled(unpacked(latents, plan.grid)))
-    return GenerationResult(image: (image * 0.5 + 0.5).clamped(min: 0, max: 1), fired: run.fired)
+  /// 1024 px, and schnell's 4 steps or dev's 28 at guidance 3.5.
+  public var family: FamilySettings {
+    let isDistilled = flux.config.guidanceEmbeds
+    return FamilySettings(
+      name: "FLUX.1", size: 1024, maximumSize: 8192, steps: isDistilled ? 28 : 4, guidance: .distilled(3.5),
+      sequenceLength: isDistilled ? 512 : 256)
   }
 
-  public func observe(
-    _ request: ObservationRequest, processors: [any AttentionProcessor],
-    onStep: (GenerationStep) throws -> Void = { _ in }
-  ) throws {
-    let plan = try plan(request)
-    let clean = packed(encodePicture(try pixels(request, plan)))
-    var text = try encode([request.prompt], plan.sequenceLength)
-    if request.zeroesPooledText { text.pooled = Tensor(zeros: text.pooled.shape) }
-    let positions = flux.positions(grid: plan.grid)
-    let run = try HookRun(processors, on: flux, pass: Pass(grid: plan.grid))
-    for sample in 0..<request.samples {
-      var generator = Generator(seed: request.seed &+ UInt64(sample))
-      let noise = noise(&generator, batch: 1, plan.grid, request.noiseType, packed: request.drawsPackedNoise)
-      let noised = clean * (1 - plan.noiseLevel) + noise * plan.noiseLevel
-      run.pass.step = 0
-      run.pass.sigma = plan.noiseLevel
-      run.pass.timestep = plan.noiseLevel * 1000
-      flux.observe(
-        .init(
-          image: noised, text: text.states, pooled: text.pooled, timestep: [plan.noiseLevel],
-          guidance: flux.config.guidanceEmbeds ? [plan.guidance] : nil, positions: positions), hooks: run)
-      try onStep(
-        GenerationStep(done: sample + 1, total: request.samples, sigma: plan.noiseLevel, latents: noised))
-    }
-    try run.finish()
+  public func schedule(steps: Int, grid: TokenGrid) throws -> FlowMatchSchedule {
+    try scheduler.schedule(
+      sigmas: FlowMatchEulerScheduler.evenLevels(steps: steps),
+      dynamicShift: scheduler.dynamicShift(imageTokens: grid.count))
   }
 
-  // MARK: Denoising
+  /// Two by two latents side by side make one token, `[batch, (height / 2) * (width / 2), channels * 4]`.
+  public func packed(_ latents: Tensor) -> Tensor {
+    latents.rearranged("b c (h p) (w q) -> b (h w) (c p q)", ["p": 2, "q": 2])
+  }
 
-  /// The velocity of one step; with a negative prompt, both branches.
-  private func velocity(
-    _ latents: Tensor, _ conditional: EncodedPrompts, _ unconditional: EncodedPrompts?, step: Int,
-    _ schedule: FlowMatchSchedule, _ plan: Plan, _ run: HookRun?
-  ) throws -> Tensor {
-    let timestep = schedule.timesteps[step]
-    func pass(_ text: EncodedPrompts, _ branch: Pass.Branch) -> Tensor {
-      run?.pass = Pass(
-        step: step, steps: plan.steps, sigma: schedule.sigmas[step], timestep: timestep, branch: branch,
-        grid: plan.grid, batch: latents.shape[0])
-      let batch = latents.shape[0]
-      return flux(
-        .init(
-          image: latents, text: text.states, pooled: text.pooled,
-          timestep: [Float](repeating: timestep / 1000, count: batch),
-          guidance: flux.config.guidanceEmbeds ? [Float](repeating: plan.guidance, count: batch) : nil,
-          positions: plan.positions), hooks: run)
-    }
-    let velocity = pass(conditional, .conditional)
-    guard let unconditional else { return velocity }
-    let negative = pass(unconditional, .unconditional)
-    return negative + (velocity - negative) * plan.trueCFG
+  public func unpacked(_ tokens: Tensor, _ grid: TokenGrid) -> Tensor {
+    tokens.rearranged("b (h w) (c p q) -> b c (h p) (w q)", ["h": grid.height, "w": grid.width, "p": 2, "q": 2])
+  }
+
+  public func positions(grid: TokenGrid) -> RotaryTable { flux.positions(grid: grid) }
+
+  public func velocity(_ input: FlowInput, _ positions: RotaryTable, hooks: HookRun?) -> Tensor {
+    flux(fluxInput(input, positions), hooks: hooks)
+  }
+
+  public func look(_ input: FlowInput, _ positions: RotaryTable, hooks: HookRun) {
+    flux.observe(fluxInput(input, positions), hooks: hooks)
+  }
+
+  private func fluxInput(_ input: FlowInput, _ positions: RotaryTable) -> FluxTransformer.Input {
+    let batch = input.latents.shape[0]
+    return .init(
+      image: input.latents, text: input.text.states, pooled: input.text.pooled,
+      timestep: [Float](repeating: input.timestep / 1000, count: batch),
+      guidance: flux.config.guidanceEmbeds ? [Float](repeating: input.guidance, count: batch) : nil,
+      positions: positions)
   }
 }

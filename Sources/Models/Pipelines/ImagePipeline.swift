@@ -32,12 +32,32 @@ public protocol ImagePipeline: Sendable {
 /// A phrase as the text encoder sees it.
 public struct EncodedPhrase: Sendable {
   public let text: String
-  /// Hidden states, padding included, `[tokens, dim]`.
+  /// As the transformer is given it, padding included, `[tokens, dim]`.
   public let states: Tensor
-  /// The tokens that spell the phrase, without special ones.
-  public let span: Range<Int>
+  /// The tokens that spell the phrase, without special ones: one range per text encoder whose tokens `states` has.
+  public let spans: [Range<Int>]
   /// Whether a token of the phrase is the vocabulary's "unknown".
   public let hasUnknown: Bool
+
+  public init(text: String, states: Tensor, spans: [Range<Int>], hasUnknown: Bool) {
+    self.text = text
+    self.states = states
+    self.spans = spans
+    self.hasUnknown = hasUnknown
+  }
+}
+
+/// Prompts as a transformer is given them.
+public struct EncodedPrompts: Sendable {
+  /// Hidden states of the text encoders, `[batch, tokens, dim]`.
+  public var states: Tensor
+  /// Pooled vectors for the norms, `[batch, pooledDim]`.
+  public var pooled: Tensor
+
+  public init(states: Tensor, pooled: Tensor) {
+    self.states = states
+    self.pooled = pooled
+  }
 }
 
 /// Settings that suit a checkpoint, from `concept_attention.json` in its folder; absent ones are the family's.
@@ -61,98 +81,4 @@ public struct PipelineDefaults: Sendable, Equatable, Decodable {
   }
 
   public init() {}
-}
-
-/// What to generate.
-public struct GenerationRequest: Sendable {
-  /// One picture each.
-  public var prompts: [String]
-  /// nil for no classifier-free guidance; one for all pictures.
-  public var negativePrompt: String?
-  /// Pixels; nil for the checkpoint's default.
-  public var width, height: Int?
-  public var steps: Int?
-  /// Scale told to a guidance-distilled model.
-  public var guidance: Float?
-  /// Scale of classifier-free guidance with the negative prompt; at most 1 means none.
-  public var trueCFG: Float?
-  public var seed: UInt64 = 0
-  public var maxSequenceLength: Int?
-  /// The element type noise is drawn in: PyTorch draws other numbers for `bf16` than for `f32`.
-  public var noiseType: DType = .f32
-  /// Packed starting noise instead of the seed's, `[batch, tokens, channels]`.
-  public var latents: Tensor?
-
-  public init(_ prompts: String...) { self.prompts = prompts }
-}
-
-/// An existing picture to look at.
-public struct ObservationRequest: Sendable {
-  /// `[height, width, 3]`, `u8`; resized to `width` × `height`.
-  public var image: Tensor
-  public var prompt: String = ""
-  public var width, height: Int?
-  /// How much noise, 0 … 1; nil for the checkpoint's default, else 0.5.
-  public var noiseLevel: Float?
-  /// Draws of noise; the seed of draw `i` is `seed + i`.
-  public var samples = 1
-  public var seed: UInt64 = 0
-  /// Told to a guidance-distilled model; 0 unless given, as ConceptAttention's authors do.
-  public var guidance: Float?
-  /// Whether the norms are told a zero vector in place of the prompt's pooled one, as the authors' code does.
-  public var zeroesPooledText = false
-  public var maxSequenceLength: Int?
-  public var noiseType: DType = .f32
-  /// Draws noise for packed tokens (`[1, tokens, channels]`) rather than for latents; the numbers of a seed then lie
-  /// elsewhere in the picture.
-  public var drawsPackedNoise = false
-
-  public init(image: Tensor) { self.image = image }
-}
-
-/// Where a run is, after every step.
-public struct GenerationStep: Sendable {
-  /// Steps done and steps in all.
-  public let done, total: Int
-  public let sigma: Float
-  /// Packed latents after this step, `[batch, tokens, channels]`.
-  public let latents: Tensor
-}
-
-public struct GenerationResult: Sendable {
-  /// `[batch, 3, height, width]` in 0 … 1.
-  public let image: Tensor
-  /// How often processors were called, by site.
-  public let fired: [Site: Int]
-
-  /// One picture as bytes, `[height, width, 3]`.
-  public func bytes(picture: Int = 0) -> Tensor {
-    (image[picture].permuted(1, 2, 0) * 255).rounded().clamped(min: 0, max: 255).converted(to: .u8)
-  }
-}
-
-/// A request that cannot be met.
-public enum RequestError: Error, Equatable, CustomStringConvertible {
-  case badSize(width: Int, height: Int, multiple: Int)
-  case badSteps(Int)
-  case badNoiseLevel(Float)
-  case badSamples(Int)
-  case badSequenceLength(Int, maximum: Int)
-  case noPrompt
-  case badImage(shape: [Int])
-  case badLatents(found: [Int], expected: [Int])
-
-  public var description: String {
-    switch self {
-    case .badSize(let width, let height, let multiple):
-      "size \(width) × \(height): expected multiples of \(multiple) between \(multiple) and 8192"
-    case .badSteps(let steps): "\(steps) steps: expected 1 to 1000"
-    case .badNoiseLevel(let level): "noise level \(level): expected more than 0 and at most 1"
-    case .badSamples(let samples): "\(samples) samples: expected at least 1"
-    case .badSequenceLength(let length, let maximum): "sequence length \(length): expected 1 to \(maximum)"
-    case .noPrompt: "no prompt"
-    case .badImage(let shape): "picture of shape \(shape): expected [height, width, 3]"
-    case .badLatents(let found, let expected): "latents of shape \(found): expected \(expected)"
-    }
-  }
 }

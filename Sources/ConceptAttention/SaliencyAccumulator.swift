@@ -1,0 +1,76 @@
+import NN
+import Tensor
+
+/// A running mean.
+struct RunningMean {
+  private var sum: Tensor?
+  private var count = 0
+
+  mutating func add(_ tensor: Tensor) {
+    sum = sum.map { $0 + tensor } ?? tensor
+    count += 1
+  }
+
+  var value: Tensor? { sum.map { $0 / Float(count) } }
+}
+
+/// Running means of scores: overall and, where asked for, by layer, step and head.
+struct SaliencyAccumulator {
+  let keeping: Set<KeptMaps>
+  private var grid: TokenGrid?
+  private var overall = RunningMean(), heads = RunningMean()
+  private var layers: [Int: RunningMean] = [:], steps: [Int: RunningMean] = [:]
+
+  init(keeping: Set<KeptMaps>) { self.keeping = keeping }
+
+  /// - Parameter scores: `[batch, concepts, tokens]`, and per head `[batch, heads, concepts, tokens]`
+  mutating func add(_ scores: [HeadSelection: Tensor], layer: Int, step: Int, grid: TokenGrid) {
+    self.grid = grid
+    if let together = scores[.together] {
+      overall.add(together)
+      if keeping.contains(.layers) { layers[layer, default: RunningMean()].add(together) }
+      if keeping.contains(.steps) { steps[step, default: RunningMean()].add(together) }
+    }
+    if let apart = scores[.apart] { heads.add(apart) }
+  }
+
+  func maps(_ concepts: [String], softmaxLast: Bool) throws(SaliencyError) -> SaliencyMaps {
+    guard let grid, let average = overall.value else { throw .nothingRecorded }
+    func finish(_ scores: Tensor) -> Tensor {
+      (softmaxLast ? scores.softmax(-2) : scores).unflattened(-1, grid.frames, grid.height, grid.width)
+    }
+    var maps = SaliencyMaps(concepts: concepts, grid: grid, average: finish(average))
+    maps.byLayer = layers.compactMapValues { $0.value.map(finish) }
+    maps.byStep = steps.compactMapValues { $0.value.map(finish) }
+    if let scores = heads.value {
+      for head in 0..<scores.shape[1] { maps.byHead[head] = finish(scores[.all, head]) }
+    }
+    return maps
+  }
+}
+
+/// Running means of vectors, by layer.
+struct VectorAccumulator {
+  private var concepts: [Int: RunningMean] = [:], images: [Int: RunningMean] = [:]
+  private var grid: TokenGrid?
+  private var scale: Float = 1
+
+  mutating func add(_ vectors: SaliencyVectors, layer: Int, grid: TokenGrid) {
+    concepts[layer, default: RunningMean()].add(vectors.concepts)
+    images[layer, default: RunningMean()].add(vectors.image)
+    self.grid = grid
+    scale = vectors.scale
+  }
+
+  /// The scores of the averaged vectors, layer by layer, as if they were those of one step.
+  func scores(_ space: SaliencySpace, _ options: ConceptAttentionOptions) -> SaliencyAccumulator? {
+    guard let grid else { return nil }
+    var accumulator = SaliencyAccumulator(keeping: options.keeping.subtracting([.steps]))
+    for layer in concepts.keys.sorted() {
+      guard let concept = concepts[layer]?.value, let image = images[layer]?.value else { continue }
+      let scores = space.scores(SaliencyVectors(concepts: concept, image: image, scale: scale), options)
+      accumulator.add(options.normalized(scores), layer: layer, step: 0, grid: grid)
+    }
+    return accumulator
+  }
+}

@@ -1,0 +1,36 @@
+/// A request that cannot be met.
+public enum RequestError: Error, Equatable, CustomStringConvertible {
+  case badSize(width: Int, height: Int, multiple: Int, maximum: Int)
+  case badSteps(Int)
+  case badNoiseLevel(Float)
+  case badSamples(Int)
+  case badSequenceLength(Int, maximum: Int)
+  case noPrompt
+  case badImage(shape: [Int])
+  case badLatents(found: [Int], expected: [Int])
+  case badGuidance(String)
+  case badSkipLayers(String)
+  case badStrength(Double)
+  case badClipSkip(Int, maximum: Int)
+  /// Something the family does not have.
+  case unsupported(String, family: String)
+
+  public var description: String {
+    switch self {
+    case .badSize(let width, let height, let multiple, let maximum):
+      "size \(width) × \(height): expected multiples of \(multiple) between \(multiple) and \(maximum)"
+    case .badSteps(let steps): "\(steps) steps: expected 1 to 1000"
+    case .badNoiseLevel(let level): "noise level \(level): expected more than 0 and at most 1"
+    case .badSamples(let samples): "\(samples) samples: expected at least 1"
+    case .badSequenceLength(let length, let maximum): "sequence length \(length): expected 1 to \(maximum)"
+    case .noPrompt: "no prompt"
+    case .badImage(let shape): "picture of shape \(shape): expected [height, width, 3]"
+    case .badLatents(let found, let expected): "latents of shape \(found): expected \(expected)"
+    case .badGuidance(let reason): "guidance: \(reason)"
+    case .badSkipLayers(let reason): "skip-layer guidance: \(reason)"
+    case .badStrength(let strength): "strength \(strength): expected more than 0 and at most 1"
+    case .badClipSkip(let skip, let maximum): "clip skip \(skip): expected 0 to \(maximum)"
+    case .unsupported(let what, let family): "\(family) has no \(what)"
+    }
+  }
+}
