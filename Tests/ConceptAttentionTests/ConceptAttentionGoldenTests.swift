@@ -12,6 +12,7 @@ import Testing
     try Kernels.with(run.kernels) {
       switch try run.golden.kind(ConceptKind.self) {
       case .flux: try expectOutputs(run.golden, FluxConceptCase(run.golden).outputs())
+      case .sd3: try expectOutputs(run.golden, SD3ConceptCase(run.golden).outputs())
       case .fluxEncodeImage: try expectOutputs(run.golden, fluxEncodeImage(run.golden))
       case .encoding: try expectOutputs(run.golden, conceptEncoding(run.golden))
       case .averagePrecision: try expectOutputs(run.golden, averagePrecisionCase(run.golden))
@@ -167,7 +168,8 @@ private func fluxEncodeImage(_ golden: GoldenCase) throws -> [String: Tensor] {
   outputs["cross_maps"] = try method.maps(.queryQuery).image
   outputs["schedule"] = Tensor(schedule)
   outputs["concepts"] = concepts.embeddings
-  outputs["text"] = try pipeline.encode([request.prompt], try #require(request.maxSequenceLength)).states
+  let length = try #require(request.maxSequenceLength)
+  outputs["text"] = try pipeline.encode([request.prompt], maxSequenceLength: length).states
   outputs["latent"] = pipeline.encodePicture(image)
   return outputs
 }
@@ -192,6 +194,11 @@ private func conceptEncoding(_ golden: GoldenCase) throws -> [String: Tensor] {
       "concepts": concepts.embeddings,
       "concept_pooled": Tensor(zeros: [1, pipeline.flux.config.pooledProjectionDim]),
     ]
+  case "StableDiffusion3Pipeline":
+    let pipeline = try StableDiffusion3Pipeline(folder: folder), names = config.concepts.strings
+    let sentence = try pipeline.encodePhrases(
+      [names.joined(separator: " ")], maxSequenceLength: config.max_sequence_length.int)[0]
+    return ["concepts": try ConceptSet(names, joined: sentence).embeddings]
   case let other:
     Issue.record("\(golden.name): no concept encoding for \(other)")
     return [:]

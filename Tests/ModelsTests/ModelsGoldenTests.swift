@@ -21,6 +21,8 @@ import Testing
     case .schedulerCogVideoXDPM: try checkCogVideoXDPM(golden)
     case .block: try expectOutputs(golden, blockOutputs(golden))
     case .fluxTransformer: try expectOutputs(golden, fluxOutputs(golden))
+    case .sd3Transformer: try expectOutputs(golden, sd3Outputs(golden))
+    case .sd3PromptAssembly: try expectOutputs(golden, sd3PromptOutputs(golden))
     case .clipText: try expectOutputs(golden, clipOutputs(golden))
     case .t5Encoder: try expectOutputs(golden, t5Outputs(golden))
     case .autoencoderKL: try expectOutputs(golden, autoencoderOutputs(golden))
@@ -32,7 +34,7 @@ import Testing
 extension ModelsKind {
   var dependsOnKernels: Bool {
     switch self {
-    case .block, .fluxTransformer, .clipText, .t5Encoder, .autoencoderKL, .pipeline: true
+    case .block, .fluxTransformer, .sd3Transformer, .clipText, .t5Encoder, .autoencoderKL, .pipeline: true
     default: false
     }
   }

@@ -35,6 +35,15 @@ func t5Outputs(_ golden: GoldenCase) throws -> [String: Tensor] {
   return outputs
 }
 
+func sd3PromptOutputs(_ golden: GoldenCase) throws -> [String: Tensor] {
+  let inputs = try golden.inputs()
+  let prompts = EncodedPrompts(
+    clipL: (try #require(inputs["clip_l_penultimate"]), try #require(inputs["clip_l_pooled"])),
+    clipG: (try #require(inputs["clip_g_penultimate"]), try #require(inputs["clip_g_pooled"])),
+    t5: try #require(inputs["t5_last"]))
+  return ["prompt_embeds": prompts.states, "pooled_prompt_embeds": prompts.pooled]
+}
+
 func autoencoderOutputs(_ golden: GoldenCase) throws -> [String: Tensor] {
   let folder = golden.path("vae"), inputs = try golden.inputs()
   let config = try JSONDecoder().decode(

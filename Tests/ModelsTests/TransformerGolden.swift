@@ -26,6 +26,26 @@ func fluxOutputs(_ golden: GoldenCase) throws -> [String: Tensor] {
   return outputs
 }
 
+/// A whole Stable Diffusion 3 transformer: the output, and both residual streams after every block that runs.
+func sd3Outputs(_ golden: GoldenCase) throws -> [String: Tensor] {
+  let folder = golden.path(golden.config.model.string ?? "transformer"), inputs = try golden.inputs()
+  let config = try JSONDecoder().decode(
+    SD3Config.self, from: Data(contentsOf: URL(fileURLWithPath: "\(folder)/config.json")))
+  let model = try load(from: SafetensorsWeights(folder: folder)) { SD3Transformer(config, $0) }
+  let cache = ActivationReader("residualOutput")
+  let run = try HookRun([cache], on: model, pass: Pass(grid: TokenGrid(height: 1, width: 1)))
+  let input = SD3Transformer.Input(
+    latents: try #require(inputs["hidden"]), text: try #require(inputs["encoder"]),
+    pooled: try #require(inputs["pooled"]), timestep: try #require(inputs["timestep"]).floats,
+    skippedLayers: Set(golden.config.skip_layers.ints))
+  var outputs = ["sample": model(input, hooks: run)]
+  #expect(model(input).isIdentical(to: outputs["sample"] ?? Tensor(0)), "a reader changes the result")
+  for (site, tensor) in cache.tensors {
+    outputs["block.\(site.block.layer).\(site.stream == .image ? "hidden" : "encoder")"] = tensor
+  }
+  return outputs
+}
+
 /// Keeps what passes one point of every block.
 final class ActivationReader: AttentionProcessor {
   let point: Site.Point?

@@ -42,6 +42,8 @@ public enum ModelsKind: String, GoldenKind {
   case schedulerCogVideoXDPM = "scheduler_cogvideox_dpm"
   case block = "dit_block"
   case fluxTransformer = "flux_transformer"
+  case sd3Transformer = "sd3_transformer"
+  case sd3PromptAssembly = "sd3_prompt_assembly"
   case clipText = "clip_text"
   case t5Encoder = "t5_encoder"
   case autoencoderKL = "autoencoder_kl"
@@ -51,6 +53,7 @@ public enum ModelsKind: String, GoldenKind {
 /// The kinds that the test target of the ConceptAttention module runs.
 public enum ConceptKind: String, GoldenKind {
   case flux = "concept_flux"
+  case sd3 = "concept_sd3"
   case fluxEncodeImage = "concept_flux_encode_image"
   case encoding = "concept_encoding"
   case averagePrecision = "metric_ap"

@@ -23,6 +23,9 @@ public func openPipeline(_ nameOrFolder: String) throws -> any ImagePipeline {
   let folder = try ModelFolder(EmbeddedModel(rawValue: nameOrFolder)?.folder ?? nameOrFolder)
   switch folder.pipelineClass {
   case "FluxPipeline": return try FluxPipeline(folder: folder)
-  case let other: throw ModelError(folder.path, .unknownFamily(found: other, known: ["FluxPipeline"]))
+  case "StableDiffusion3Pipeline": return try StableDiffusion3Pipeline(folder: folder)
+  case let other:
+    throw ModelError(
+      folder.path, .unknownFamily(found: other, known: ["FluxPipeline", "StableDiffusion3Pipeline"]))
   }
 }

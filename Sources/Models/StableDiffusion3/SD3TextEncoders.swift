@@ -1,0 +1,70 @@
+import NN
+import Tensor
+
+/// The three text encoders of Stable Diffusion 3: CLIP-L and CLIP-bigG with projection, and T5, which may be left out.
+///
+/// Source: diffusers `StableDiffusion3Pipeline.encode_prompt`.
+public struct SD3TextEncoders: Sendable {
+  /// A tokenizer with the encoder that reads its ids.
+  public struct Part<Encoder: Sendable>: Sendable {
+    public var tokenizer: any Tokenizer
+    public var encoder: Encoder
+
+    public init(_ tokenizer: any Tokenizer, _ encoder: Encoder) {
+      self.tokenizer = tokenizer
+      self.encoder = encoder
+    }
+  }
+
+  public var clipL, clipG: Part<CLIPTextEncoder>
+  /// nil: its tokens are zeros.
+  public var t5: Part<T5Encoder>?
+  /// Width of the states: T5's, and the transformer's `joint_attention_dim`.
+  public var dim: Int
+
+  public init(clipL: Part<CLIPTextEncoder>, clipG: Part<CLIPTextEncoder>, t5: Part<T5Encoder>?, dim: Int) {
+    self.clipL = clipL
+    self.clipG = clipG
+    self.t5 = t5
+    self.dim = dim
+  }
+
+  /// Tokens both CLIP encoders are given, padding included.
+  public var clipLength: Int {
+    min(clipL.tokenizer.modelMaxLength ?? 77, clipL.encoder.config.maxPositions, clipG.encoder.config.maxPositions)
+  }
+
+  /// The most layers that can be skipped beyond the last.
+  public var maximumClipSkip: Int { min(clipL.encoder.config.layers, clipG.encoder.config.layers) - 1 }
+
+  /// - Parameters:
+  ///   - t5Length: tokens T5 is given, padding included; it sees padding
+  ///   - clipSkip: layers whose states are left out, beyond the last
+  /// - Returns: states `[batch, clipLength + t5Length, dim]`, pooled `[batch, dimL + dimG]`
+  public func callAsFunction(_ prompts: [String], t5Length: Int, clipSkip: Int = 0) throws -> EncodedPrompts {
+    EncodedPrompts(
+      clipL: try states(prompts, clipL, clipSkip), clipG: try states(prompts, clipG, clipSkip),
+      t5: try t5.map { $0.encoder(try $0.tokenizer.encode(prompts, maxLength: t5Length)) }
+        ?? Tensor(zeros: [prompts.count, t5Length, dim]))
+  }
+
+  /// A phrase alone, with its tokens among CLIP's and, if there is T5, among T5's.
+  public func phrase(_ text: String, t5Length: Int) throws -> EncodedPhrase {
+    let clip = try clipL.tokenizer.encode(text, maxLength: clipLength)
+    var spans = [clip.contentRange], hasUnknown = false
+    if let t5 {
+      let prompt = try t5.tokenizer.encode(text, maxLength: t5Length)
+      spans.append(prompt.contentRange.lowerBound + clipLength..<prompt.contentRange.upperBound + clipLength)
+      hasUnknown = prompt.contains(t5.tokenizer.special.unknown)
+    }
+    return EncodedPhrase(
+      text: text, states: try self([text], t5Length: t5Length).states[0], spans: spans, hasUnknown: hasUnknown)
+  }
+
+  private func states(
+    _ prompts: [String], _ part: Part<CLIPTextEncoder>, _ skip: Int
+  ) throws -> (states: Tensor, pooled: Tensor) {
+    let output = part.encoder(try part.tokenizer.encode(prompts, maxLength: clipLength))
+    return (output.hiddenStates[output.hiddenStates.count - 2 - skip], output.projected ?? output.pooled)
+  }
+}

@@ -1,0 +1,66 @@
+import NN
+import Tensor
+
+/// Stable Diffusion 3 and 3.5 from prompt to picture.
+///
+/// Source: diffusers `StableDiffusion3Pipeline`; the same seed gives the same noise, latents and picture.
+public struct StableDiffusion3Pipeline: FlowMatchPipeline {
+  public let textEncoders: SD3TextEncoders
+  public let sd3: SD3Transformer
+  public var vae: AutoencoderKL
+  public let scheduler: FlowMatchEulerScheduler
+  public let defaults: PipelineDefaults
+
+  public var transformer: any StreamModel & Sendable { sd3 }
+  public var sizeMultiple: Int { sd3.config.patchSize * vae.config.scale }
+
+  public init(
+    textEncoders: SD3TextEncoders, sd3: SD3Transformer, vae: AutoencoderKL, scheduler: FlowMatchEulerScheduler,
+    defaults: PipelineDefaults = .init()
+  ) {
+    self.textEncoders = textEncoders
+    self.sd3 = sd3
+    self.vae = vae
+    self.scheduler = scheduler
+    self.defaults = defaults
+  }
+
+  /// 28 steps at guidance 7. The size is the one the model was made for; the largest is that of its position table.
+  public var family: FamilySettings {
+    FamilySettings(
+      name: "Stable Diffusion 3", size: sd3.config.sampleSize * vae.config.scale,
+      maximumSize: min(8192, sd3.config.posEmbedMaxSize * sizeMultiple), steps: 28, guidance: .classifierFree(7),
+      sequenceLength: 256, maximumClipSkip: textEncoders.maximumClipSkip, skipsLayers: true)
+  }
+
+  public func encode(_ prompts: [String], maxSequenceLength: Int, clipSkip: Int? = nil) throws -> EncodedPrompts {
+    try textEncoders(prompts, t5Length: maxSequenceLength, clipSkip: clipSkip ?? 0)
+  }
+
+  public func encodePhrases(_ phrases: [String], maxSequenceLength: Int? = nil) throws -> [EncodedPhrase] {
+    let length = maxSequenceLength ?? defaults.maxSequenceLength ?? family.sequenceLength
+    return try phrases.map { try textEncoders.phrase($0, t5Length: length) }
+  }
+
+  public func schedule(steps: Int, grid: TokenGrid) throws -> FlowMatchSchedule {
+    try scheduler.schedule(steps: steps, dynamicShift: scheduler.dynamicShift(imageTokens: grid.count))
+  }
+
+  public func packed(_ latents: Tensor) -> Tensor { latents }
+  public func unpacked(_ latents: Tensor, _ grid: TokenGrid) -> Tensor { latents }
+
+  /// Positions come with the patches.
+  public func positions(grid: TokenGrid) {}
+
+  public func velocity(_ input: FlowInput, _ positions: Void, hooks: HookRun?) -> Tensor {
+    sd3(sd3Input(input), hooks: hooks)
+  }
+
+  public func look(_ input: FlowInput, _ positions: Void, hooks: HookRun) { sd3.observe(sd3Input(input), hooks: hooks) }
+
+  private func sd3Input(_ input: FlowInput) -> SD3Transformer.Input {
+    .init(
+      latents: input.latents, text: input.text.states, pooled: input.text.pooled,
+      timestep: [Float](repeating: input.timestep, count: input.latents.shape[0]), skippedLayers: input.skippedLayers)
+  }
+}
