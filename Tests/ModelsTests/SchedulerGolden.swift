@@ -63,38 +63,26 @@ func checkCogVideoXDDIM(_ golden: GoldenCase) throws {
   }
 }
 
-/// Takes the noise from `noise.safetensors`: the draws of torch.Generator("cpu") from the seed of the case, in order.
+/// Draws the noise of every step that asks for some, in order, from the seed of the case.
 func checkCogVideoXDPM(_ golden: GoldenCase) throws {
   let schedule = try CogVideoXSchedule(
     schedulerConfiguration(golden), steps: try #require(golden.config.steps.int))
   let sampler = CogVideoXDPMSampler(schedule)
   let (inputs, outputs) = (try golden.inputs(), try golden.outputs())
   try expect("timesteps", schedule.timesteps.map { Double($0) }, golden, outputs)
-  let draws = try drawnNoise(golden)
+  var generator = Generator(seed: UInt64(try #require(golden.config.noise_seed.int)))
   let velocities = try #require(inputs["model_outputs"])
   let trajectory = try #require(outputs["trajectory"])
   let originals = try #require(outputs["pred_original"])
   var sample = try #require(inputs["sample"])
   var previous: (timestep: Int, original: Tensor)?
-  var drawn = 0
   for (index, timestep) in schedule.timesteps.enumerated() {
     let step = sampler.step(sample, output: velocities[index], timestep: timestep, previous: previous) {
-      drawn += 1
-      return draws[drawn - 1]
+      generator.randn(sample.shape)
     }
     expectClose(step.predictedOriginal, originals[index], golden.tolerance, "\(golden.name) original \(index)")
     expectClose(step.sample, trajectory[index], golden.tolerance, "\(golden.name) step \(index)")
     sample = step.sample
     previous = (timestep, step.predictedOriginal)
   }
-}
-
-/// `[draws, batch, frames, channels, height, width]`
-private func drawnNoise(_ golden: GoldenCase) throws -> Tensor {
-  // Always those of the repository: another root holds the same cases without the draws.
-  let fixtures = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-    .appendingPathComponent("Fixtures/schedulers")
-  let file = fixtures.appendingPathComponent(golden.folder.lastPathComponent)
-    .appendingPathComponent("noise.safetensors")
-  return try SafetensorsFile(path: file.path).tensor("draws")
 }
