@@ -1,0 +1,149 @@
+"""Trains the autoencoder on the pool.
+
+in:   WORK/pool.npy
+out:  WORK/vae/                diffusers AutoencoderKL, with scaling and shift measured
+      WORK/vae-checkpoint.pt   from which an interrupted run goes on; the end is the same
+
+A step sees 16 random crops of 64 pixels, every eighth one 4 whole pictures.
+"""
+
+import math
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL
+from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from checkpoints import Stateful, load_checkpoint, save_checkpoint, step_seed
+from common import argument_parser, made_by
+from device import Device, add_device_arguments
+from models import image_tensor, new_vae
+from scenes import SIZE
+
+WARMUP = 50
+KL_WEIGHT = 2e-4
+LOG_EVERY = 50
+
+
+class KernelMuon(torch.optim.Muon):
+    """Muon for weights of any rank: a kernel [out, in, height, width] counts as the matrix
+    [out, in * height * width]. On so few steps it ends far ahead of AdamW alone."""
+
+    def __init__(self, weights: list[nn.Parameter], lr: float):
+        self.weights = weights
+        self.matrices = [nn.Parameter(weight.detach().view(len(weight), -1)) for weight in weights]
+        super().__init__(self.matrices, lr=lr, weight_decay=0, adjust_lr_fn="match_rms_adamw")
+
+    def step(self) -> None:
+        for weight, matrix in zip(self.weights, self.matrices):
+            matrix.grad = weight.grad.flatten(1)
+        super().step()
+
+
+def make_optimizers(vae: AutoencoderKL, lr: float) -> tuple[KernelMuon, torch.optim.AdamW]:
+    """Muon for all matrices and kernels save the first and last of both halves, which AdamW has."""
+    inner: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
+    for name, parameter in vae.named_parameters():
+        is_inner = parameter.ndim >= 2 and "conv_in" not in name and "conv_out" not in name
+        (inner if is_inner else others).append(parameter)
+    adamw = torch.optim.AdamW(others, lr=lr, betas=(0.9, 0.99), weight_decay=0)
+    return KernelMuon(inner, lr), adamw
+
+
+def batch(pool: np.ndarray, seed: int, step: int) -> Tensor:
+    """Pictures of a step, [batch, 3, side, side]; a function of seed and step only."""
+    rng = np.random.default_rng(step_seed(seed, step))
+    count, side = (4, SIZE) if step % 8 == 7 else (16, SIZE // 2)
+    crops = []
+    for index in rng.integers(0, len(pool), count):
+        y, x = rng.integers(0, SIZE - side + 1, 2)
+        crop = pool[index, y : y + side, x : x + side]
+        crops.append(crop[:, ::-1] if rng.random() < 0.5 else crop)
+    return image_tensor(np.stack(crops))
+
+
+def losses(
+    vae: AutoencoderKL, images: Tensor, noise: torch.Generator, device: Device
+) -> tuple[Tensor, Tensor]:
+    """The loss, and the mean squared error in it."""
+    with device.autocast():
+        moments = vae.encoder(images)
+    posterior = DiagonalGaussianDistribution(moments.float())
+    latents = posterior.sample(noise)
+    with device.autocast():
+        decoded = vae.decoder(latents)
+    error = decoded.float() - images
+    square = error.pow(2).mean()
+    # The blurred difference keeps flat regions in their colour.
+    reconstruction = error.abs().mean() + 2 * square + 0.5 * F.avg_pool2d(error, 4).abs().mean()
+    kl = 0.5 * (posterior.mean.pow(2) + posterior.var - 1 - posterior.logvar).mean()
+    return reconstruction + KL_WEIGHT * kl, square
+
+
+@torch.no_grad()
+def measure_latents(vae: AutoencoderKL, pool: np.ndarray, device: Device) -> tuple[float, float]:
+    """Scaling and shift that bring latents to unit variance and zero mean."""
+    means = []
+    for start in range(0, min(512, len(pool)), 16):
+        images = image_tensor(pool[start : start + 16]).to(device.name)
+        means.append(vae.encode(images).latent_dist.mode())
+    latents = torch.cat(means)
+    return round(1 / latents.std().item(), 5), round(latents.mean().item(), 5)
+
+
+def main() -> None:
+    parser = argument_parser(__doc__)
+    parser.add_argument("--steps", type=int, default=1000, help="optimiser steps")
+    parser.add_argument("--lr", type=float, default=3e-3, help="learning rate at its highest")
+    parser.add_argument("--seed", type=int, default=0, help="of weights, crops and noise")
+    parser.add_argument("--save-every", type=int, default=100, help="steps between checkpoints")
+    add_device_arguments(parser, autocast=True)
+    args = parser.parse_args()
+    device = Device.from_arguments(args)
+    pool = np.load(made_by("make_pool.py", args.work / "pool.npy"), mmap_mode="r")
+
+    torch.manual_seed(args.seed)
+    vae = new_vae().to(device.name)
+    muon, adamw = make_optimizers(vae, args.lr)
+    checkpoint: Path = args.work / "vae-checkpoint.pt"
+    state: dict[str, Stateful] = {"vae": vae, "muon": muon, "adamw": adamw}
+    settings = {"seed": args.seed, "lr": args.lr, "steps": args.steps}
+    first = load_checkpoint(checkpoint, state, settings)
+
+    squares: list[float] = []
+    began = time.monotonic()
+    for step in range(first, args.steps):
+        for group in muon.param_groups + adamw.param_groups:
+            decay = 0.5 + 0.5 * math.cos(math.pi * step / args.steps)
+            group["lr"] = args.lr * min(1, (step + 1) / WARMUP) * decay + 1e-5
+        images = batch(pool, args.seed, step).to(device.name)
+        noise = torch.Generator().manual_seed(step_seed(args.seed, step))
+        loss, square = losses(vae, images, noise, device)
+        vae.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
+        muon.step()
+        adamw.step()
+        squares.append(square.item())
+        if (step + 1) % LOG_EVERY == 0 or step + 1 == args.steps:
+            psnr = 10 * math.log10(4 * len(squares) / sum(squares))
+            squares = []
+            print(
+                f"step {step + 1}  {time.monotonic() - began:.0f} s  PSNR {psnr:.1f} dB", flush=True
+            )
+        if (step + 1) % args.save_every == 0 or step + 1 == args.steps:
+            save_checkpoint(checkpoint, state, settings, step + 1)
+
+    scaling, shift = measure_latents(vae, pool, device)
+    vae.register_to_config(scaling_factor=scaling, shift_factor=shift)
+    vae.save_pretrained(args.work / "vae")
+    print(f"{args.work / 'vae'}: scaling {scaling}, shift {shift}")
+
+
+if __name__ == "__main__":
+    main()
