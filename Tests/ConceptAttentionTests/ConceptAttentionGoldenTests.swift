@@ -152,7 +152,7 @@ private func fluxEncodeImage(_ golden: GoldenCase) throws -> [String: Tensor] {
   let schedule = authorsSchedule(
     steps: try #require(config.num_steps.int), tokens: image.shape[0] * image.shape[1] / 256,
     shifted: config.shift.bool ?? false)
-  request.noiseLevel = schedule[try #require(config.noise_timestep.int)]
+  request.noiseLevels = [NoiseLevel(schedule[try #require(config.noise_timestep.int)])]
   request.zeroesPooledText = true
 
   var outputs: [String: Tensor] = [:]

@@ -176,8 +176,9 @@ import Testing
         atPath: "\(TinyFlux.folder())/config.json", toPath: "\(folder)/transformer/config.json")
       try Data(#"{"_class_name": "FluxPipeline"}"#.utf8).write(to: URL(fileURLWithPath: "\(folder)/model_index.json"))
       let checkpoint = FluxCheckpoint(
-        folder: try ModelFolder(folder), transformerFile: paths[0], autoencoderFile: paths[1],
-        loras: [LoRAFile(path: paths[2], strength: 2)])
+        folder: try ModelFolder(folder),
+        CheckpointOptions(
+          transformerFile: paths[0], autoencoderFile: paths[1], loras: [LoRAFile(path: paths[2], strength: 2)]))
       let (config, weights) = try checkpoint.transformer()
       #expect(try config == TinyFlux.config())
       let plain = try TinyFlux.tensors(TinyFlux.folder())

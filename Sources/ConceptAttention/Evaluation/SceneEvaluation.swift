@@ -53,7 +53,7 @@ private func observe(
   request.prompt = scene.prompt
   request.height = scene.picture.shape[0]
   request.width = scene.picture.shape[1]
-  request.noiseLevel = Float(level)
+  request.noiseLevels = [NoiseLevel(Float(level))]
   request.seed = scene.noiseSeed
   request.drawsPackedNoise = true
   request.maxSequenceLength = scenes.maxSequenceLength

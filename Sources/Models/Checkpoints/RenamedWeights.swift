@@ -64,6 +64,8 @@ public struct RenamedWeights: WeightSource {
     return origin.part.taken(from: whole)
   }
 
+  public func release() { base.release() }
+
   public func file(of name: String) -> String? {
     guard let origin = origins[name] else { return base.file(of: name) }
     return base.file(of: origin.name).map { "\($0), as '\(origin.name)'" }

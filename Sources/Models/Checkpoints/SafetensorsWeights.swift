@@ -61,7 +61,6 @@ public struct SafetensorsWeights: WeightSource {
     }
   }
 
-  /// Lets the system drop the pages of these weights: they come back from the file when used again.
   public func release() {
     switch files {
     case .single(let file): file.advise(.dontNeed)

@@ -18,20 +18,19 @@ extension FluxPipeline {
     let t5Config = try folder.config("text_encoder_2", as: T5Config.self)
     let vaeConfig = try folder.config("vae", as: AutoencoderKLConfig.self)
     try FluxPipeline.check(folder, fluxConfig, clipConfig, t5Config, vaeConfig)
+    let clip = checkpoint.options.converted(try folder.weights("text_encoder"))
+    let t5 = checkpoint.options.converted(try folder.weights("text_encoder_2"))
+    let inferred = checkpoint.options.transformerFile != nil
     self.init(
       clipTokenizer: try loadTokenizer(folder: folder.folder("tokenizer")),
       t5Tokenizer: try loadTokenizer(folder: folder.folder("tokenizer_2")),
-      clip: try load(from: folder.weights("text_encoder"), allowUnused: CLIPTextEncoder.mayStayUnused) {
-        CLIPTextEncoder(clipConfig, $0)
-      },
-      t5: try load(from: folder.weights("text_encoder_2"), allowUnused: T5Encoder.mayStayUnused) {
-        T5Encoder(t5Config, $0)
-      },
-      flux: try load(from: transformer, hint: fluxConfig.hint) { FluxTransformer(fluxConfig, $0) },
+      clip: try load(from: clip, allowUnused: CLIPTextEncoder.mayStayUnused) { CLIPTextEncoder(clipConfig, $0) },
+      t5: try load(from: t5, allowUnused: T5Encoder.mayStayUnused) { T5Encoder(t5Config, $0) },
+      flux: try load(from: transformer, hint: fluxConfig.hint(inferred: inferred)) { FluxTransformer(fluxConfig, $0) },
       vae: try load(from: checkpoint.autoencoder()) { AutoencoderKL(vaeConfig, $0) },
       scheduler: try FlowMatchEulerScheduler(
         folder.config("scheduler", as: FlowMatchEulerScheduler.Configuration.self, file: "scheduler_config.json")),
-      defaults: try PipelineDefaults(folder: folder))
+      defaults: try PipelineDefaults(folder: folder), textWeights: [clip, t5])
   }
 
   /// Parts that do not fit each other would trap in the middle of a run.
@@ -52,8 +51,13 @@ extension FluxPipeline {
 }
 
 extension FluxConfig {
-  var hint: String {
-    "config.json says attention_head_dim \(attentionHeadDim), num_attention_heads \(numAttentionHeads). Is this checkpoint FLUX.1?"
+  /// What tells a wrong checkpoint from a broken one.
+  ///
+  /// - Parameter inferred: whether the numbers come from the file's shapes rather than from a `config.json`
+  func hint(inferred: Bool) -> String {
+    let source = inferred ? "the file's shapes say" : "config.json says"
+    return "\(source) attention_head_dim \(attentionHeadDim), num_attention_heads \(numAttentionHeads), "
+      + "\(numLayers) double and \(numSingleLayers) single blocks. Is this checkpoint FLUX.1?"
   }
 }
 

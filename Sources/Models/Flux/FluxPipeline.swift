@@ -12,13 +12,15 @@ public struct FluxPipeline: FlowMatchPipeline {
   public var vae: AutoencoderKL
   public let scheduler: FlowMatchEulerScheduler
   public let defaults: PipelineDefaults
+  public let textWeights: [any WeightSource]
 
   public var transformer: any StreamModel & Sendable { flux }
   public var sizeMultiple: Int { 2 * vae.config.scale }
 
   public init(
     clipTokenizer: any Tokenizer, t5Tokenizer: any Tokenizer, clip: CLIPTextEncoder, t5: T5Encoder,
-    flux: FluxTransformer, vae: AutoencoderKL, scheduler: FlowMatchEulerScheduler, defaults: PipelineDefaults = .init()
+    flux: FluxTransformer, vae: AutoencoderKL, scheduler: FlowMatchEulerScheduler, defaults: PipelineDefaults = .init(),
+    textWeights: [any WeightSource] = []
   ) {
     self.clipTokenizer = clipTokenizer
     self.t5Tokenizer = t5Tokenizer
@@ -28,6 +30,7 @@ public struct FluxPipeline: FlowMatchPipeline {
     self.vae = vae
     self.scheduler = scheduler
     self.defaults = defaults
+    self.textWeights = textWeights
   }
 
   /// 1024 px, and schnell's 4 steps or dev's 28 at guidance 3.5.

@@ -16,14 +16,23 @@ public enum EmbeddedModel: String, Sendable, CaseIterable {
   }
 }
 
+extension ModelFolder {
+  /// An embedded model by its short name, or a folder.
+  ///
+  /// - Throws: `ModelError`
+  public init(nameOrFolder: String) throws {
+    try self.init(EmbeddedModel(rawValue: nameOrFolder)?.folder ?? nameOrFolder)
+  }
+}
+
 /// Opens a model by the short name of an embedded one or by its folder, whatever its family.
 ///
 /// - Throws: `ModelError` for an unknown family and whatever the family's loader throws
-public func openPipeline(_ nameOrFolder: String) throws -> any ImagePipeline {
-  let folder = try ModelFolder(EmbeddedModel(rawValue: nameOrFolder)?.folder ?? nameOrFolder)
+public func openPipeline(_ nameOrFolder: String, _ options: CheckpointOptions = .init()) throws -> any ImagePipeline {
+  let folder = try ModelFolder(nameOrFolder: nameOrFolder)
   switch folder.pipelineClass {
-  case "FluxPipeline": return try FluxPipeline(folder: folder)
-  case "StableDiffusion3Pipeline": return try StableDiffusion3Pipeline(folder: folder)
+  case "FluxPipeline": return try FluxPipeline(FluxCheckpoint(folder: folder, options))
+  case "StableDiffusion3Pipeline": return try StableDiffusion3Pipeline(folder: folder, options)
   case let other:
     throw ModelError(
       folder.path, .unknownFamily(found: other, known: ["FluxPipeline", "StableDiffusion3Pipeline"]))

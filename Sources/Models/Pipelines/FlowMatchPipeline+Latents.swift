@@ -29,13 +29,26 @@ extension FlowMatchPipeline {
     let picture = try request.startingImage.map { start in
       vae.scaled(posterior(try pixels(start.image, plan, filter: .lanczos)).sample(&generator))
     }
-    let batch = request.prompts.count
-    let noise = noise(&generator, batch: batch, plan, request.noiseType, packed: false)
+    let noise = try noise(request, &generator, plan)
     if let latents = request.latents, latents.shape != noise.shape {
       throw RequestError.badLatents(found: latents.shape, expected: noise.shape)
     }
     let start = request.latents?.converted(to: .f32) ?? noise
     return picture.map { schedule.noised(packed($0), noise: start, index: plan.firstStep) } ?? start
+  }
+
+  /// All pictures' noise by the one generator, or each by its own.
+  private func noise(_ request: GenerationRequest, _ generator: inout Generator, _ plan: FlowPlan) throws -> Tensor {
+    let batch = request.prompts.count
+    guard let seeds = request.seeds else {
+      return noise(&generator, batch: batch, plan, request.noiseType, packed: false)
+    }
+    guard seeds.count == batch else { throw RequestError.badSeeds(found: seeds.count, expected: batch) }
+    let draws = seeds.map { seed in
+      var generator = Generator(seed: seed)
+      return noise(&generator, batch: 1, plan, request.noiseType, packed: false)
+    }
+    return concatenated(draws)
   }
 
   /// Noise as diffusers draws it, latents first, then packed; or drawn in the packed shape.

@@ -14,6 +14,9 @@ public protocol FlowMatchPipeline: ImagePipeline {
   var vae: AutoencoderKL { get }
   var scheduler: FlowMatchEulerScheduler { get }
   var family: FamilySettings { get }
+  /// What the text encoders' weights are mapped from. Released after prompts are encoded: they are not needed until the
+  /// next run.
+  var textWeights: [any WeightSource] { get }
 
   /// - Parameters:
   ///   - maxSequenceLength: tokens T5 is given, padding included
@@ -83,6 +86,7 @@ extension FlowMatchPipeline {
     let plan = try plan(request)
     let run = try HookRun(processors, on: transformer, pass: Pass(grid: plan.grid, batch: request.prompts.count))
     let schedule = try schedule(steps: plan.steps, grid: plan.grid)
+    var watch = Stopwatch(), seconds = PhaseSeconds()
     let flow = Flow(
       conditional: try encode(request.prompts, maxSequenceLength: plan.sequenceLength, clipSkip: request.clipSkip),
       unconditional: try plan.negativePrompt.map {
@@ -91,6 +95,8 @@ extension FlowMatchPipeline {
       },
       schedule: schedule, plan: plan, positions: positions(grid: plan.grid), run: processors.isEmpty ? nil : run)
     var latents = try startingLatents(request, plan, schedule)
+    for weights in textWeights { weights.release() }
+    seconds.encoding = watch.lap()
     for step in plan.firstStep..<plan.steps {
       latents = schedule.step(latents, velocity: velocity(latents, step: step, flow), index: step)
       try onStep(
@@ -99,30 +105,41 @@ extension FlowMatchPipeline {
           latents: latents))
     }
     try run.finish()
-    let image = vae.decode(vae.unscaled(unpacked(latents, plan.grid)))
-    return GenerationResult(image: (image * 0.5 + 0.5).clamped(min: 0, max: 1), fired: run.fired)
+    seconds.transformer = watch.lap()
+    let image = (vae.decode(vae.unscaled(unpacked(latents, plan.grid))) * 0.5 + 0.5).clamped(min: 0, max: 1)
+    seconds.decoding = watch.lap()
+    return GenerationResult(image: image, fired: run.fired, seconds: seconds)
   }
 
-  public func observe(
+  @discardableResult public func observe(
     _ request: ObservationRequest, processors: [any AttentionProcessor],
     onStep: (GenerationStep) throws -> Void = { _ in }
-  ) throws {
-    let plan = try plan(request), level = plan.noiseLevel
-    let pass = Pass(sigma: level, timestep: level * 1000, grid: plan.grid)
-    let run = try HookRun(processors, on: transformer, pass: pass)
+  ) throws -> ObservationResult {
+    let plan = try plan(request), levels = plan.noiseLevels
+    let run = try HookRun(processors, on: transformer, pass: Pass(grid: plan.grid))
+    var watch = Stopwatch(), seconds = PhaseSeconds()
     let clean = packed(encodePicture(try pixels(request.image, plan, filter: .bicubic)))
     var text = try encode([request.prompt], maxSequenceLength: plan.sequenceLength, clipSkip: nil)
     if request.zeroesPooledText { text.pooled = Tensor(zeros: text.pooled.shape) }
+    for weights in textWeights { weights.release() }
+    seconds.encoding = watch.lap()
     let positions = positions(grid: plan.grid)
     for sample in 0..<request.samples {
       var generator = Generator(seed: request.seed &+ UInt64(sample))
       let noise = noise(&generator, batch: 1, plan, request.noiseType, packed: request.drawsPackedNoise)
-      let noised = clean * (1 - level) + noise * level
-      look(
-        FlowInput(latents: noised, text: text, timestep: level * 1000, guidance: plan.guidance), positions, hooks: run)
-      try onStep(GenerationStep(done: sample + 1, total: request.samples, sigma: level, latents: noised))
+      for (index, level) in levels.enumerated() {
+        let noised = clean * (1 - level.sigma) + noise * level.sigma
+        let timestep = level.sigma * 1000
+        run.pass = Pass(step: level.step, sigma: level.sigma, timestep: timestep, grid: plan.grid)
+        look(
+          FlowInput(latents: noised, text: text, timestep: timestep, guidance: plan.guidance), positions, hooks: run)
+        let done = sample * levels.count + index + 1, total = request.samples * levels.count
+        try onStep(GenerationStep(done: done, total: total, sigma: level.sigma, latents: noised))
+      }
     }
     try run.finish()
+    seconds.transformer = watch.lap()
+    return ObservationResult(fired: run.fired, seconds: seconds)
   }
 
   /// The velocity of one step, of all branches that guidance needs.

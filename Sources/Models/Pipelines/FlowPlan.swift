@@ -16,10 +16,45 @@ package struct FlowPlan {
   /// nil for no classifier-free guidance.
   package var negativePrompt: String?
   package var skipLayers: SkipLayerGuidance?
-  package var noiseLevel: Float = 1
+  package var noiseLevels: [NoiseLevel] = []
 }
 
 extension FlowMatchPipeline {
+  public func resolved(_ request: GenerationRequest) throws -> GenerationRequest {
+    let plan = try plan(request)
+    var result = request
+    result.width = plan.width
+    result.height = plan.height
+    result.steps = plan.steps
+    result.maxSequenceLength = plan.sequenceLength
+    result.negativePrompt = plan.negativePrompt
+    switch family.guidance {
+    case .distilled:
+      result.guidance = plan.guidance
+      result.trueCFG = plan.negativePrompt == nil ? 1 : plan.scale
+    case .classifierFree:
+      result.guidance = plan.scale
+      result.trueCFG = nil
+    }
+    return result
+  }
+
+  public func resolved(_ request: ObservationRequest) throws -> ObservationRequest {
+    let plan = try plan(request)
+    var result = request
+    result.width = plan.width
+    result.height = plan.height
+    result.maxSequenceLength = plan.sequenceLength
+    result.noiseLevels = plan.noiseLevels
+    if case .distilled = family.guidance { result.guidance = plan.guidance }
+    return result
+  }
+
+  public func noiseLevels(_ request: GenerationRequest) throws -> [Float] {
+    let plan = try plan(request)
+    return Array(try schedule(steps: plan.steps, grid: plan.grid).sigmas[plan.firstStep..<plan.steps])
+  }
+
   package func plan(_ request: GenerationRequest) throws -> FlowPlan {
     guard !request.prompts.isEmpty else { throw RequestError.noPrompt }
     var plan = try plan(width: request.width, height: request.height, request.maxSequenceLength)
@@ -50,8 +85,10 @@ extension FlowMatchPipeline {
       throw RequestError.unsupported("guidance in a pass over an existing picture", family: family.name)
     }
     plan.guidance = request.guidance ?? 0
-    plan.noiseLevel = request.noiseLevel ?? defaults.noiseLevel ?? 0.5
-    guard plan.noiseLevel > 0, plan.noiseLevel <= 1 else { throw RequestError.badNoiseLevel(plan.noiseLevel) }
+    plan.noiseLevels = request.noiseLevels.isEmpty ? [NoiseLevel(defaults.noiseLevel ?? 0.5)] : request.noiseLevels
+    for level in plan.noiseLevels {
+      guard level.sigma > 0, level.sigma <= 1 else { throw RequestError.badNoiseLevel(level.sigma) }
+    }
     return plan
   }
 

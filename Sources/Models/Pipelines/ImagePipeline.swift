@@ -11,6 +11,17 @@ public protocol ImagePipeline: Sendable {
   /// Width and height must be multiples of this.
   var sizeMultiple: Int { get }
 
+  /// The request with everything filled in that the checkpoint or its family decides, so that it can be written down.
+  ///
+  /// - Throws: `RequestError` for a request that cannot be met
+  func resolved(_ request: GenerationRequest) throws -> GenerationRequest
+  func resolved(_ request: ObservationRequest) throws -> ObservationRequest
+
+  /// The noise levels that the steps of a generation start from.
+  ///
+  /// - Throws: `RequestError`
+  func noiseLevels(_ request: GenerationRequest) throws -> [Float]
+
   /// Generates one picture per prompt.
   ///
   /// - Throws: `RequestError` for a request that cannot be met, `HookError`, and whatever `onStep` throws to stop
@@ -18,12 +29,12 @@ public protocol ImagePipeline: Sendable {
     _ request: GenerationRequest, processors: [any AttentionProcessor], onStep: (GenerationStep) throws -> Void
   ) throws -> GenerationResult
 
-  /// Shows the transformer an existing picture, noised to a level, as far as the processors look.
+  /// Shows the transformer an existing picture, noised to each level, as far as the processors look.
   ///
   /// - Throws: as `generate`
-  func observe(
+  @discardableResult func observe(
     _ request: ObservationRequest, processors: [any AttentionProcessor], onStep: (GenerationStep) throws -> Void
-  ) throws
+  ) throws -> ObservationResult
 
   /// Encodes every phrase alone.
   func encodePhrases(_ phrases: [String], maxSequenceLength: Int?) throws -> [EncodedPhrase]

@@ -8,6 +8,7 @@ public enum RequestError: Error, Equatable, CustomStringConvertible {
   case noPrompt
   case badImage(shape: [Int])
   case badLatents(found: [Int], expected: [Int])
+  case badSeeds(found: Int, expected: Int)
   case badGuidance(String)
   case badSkipLayers(String)
   case badStrength(Double)
@@ -26,6 +27,7 @@ public enum RequestError: Error, Equatable, CustomStringConvertible {
     case .noPrompt: "no prompt"
     case .badImage(let shape): "picture of shape \(shape): expected [height, width, 3]"
     case .badLatents(let found, let expected): "latents of shape \(found): expected \(expected)"
+    case .badSeeds(let found, let expected): "\(found) seeds: expected one for each of \(expected) pictures"
     case .badGuidance(let reason): "guidance: \(reason)"
     case .badSkipLayers(let reason): "skip-layer guidance: \(reason)"
     case .badStrength(let strength): "strength \(strength): expected more than 0 and at most 1"

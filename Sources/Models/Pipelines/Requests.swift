@@ -18,7 +18,10 @@ public struct GenerationRequest: Sendable {
   public var trueCFG: Float?
   /// nil for none.
   public var skipLayers: SkipLayerGuidance?
+  /// Of one generator that draws the noise of all pictures.
   public var seed: UInt64 = 0
+  /// Of a generator per picture, in place of `seed`: a picture is then the same alone and in any batch.
+  public var seeds: [UInt64]?
   public var maxSequenceLength: Int?
   /// How many of CLIP's last layers the prompt leaves out, beyond the one that is always left out.
   public var clipSkip: Int?
@@ -76,8 +79,8 @@ public struct ObservationRequest: Sendable {
   public var image: Tensor
   public var prompt: String = ""
   public var width, height: Int?
-  /// How much noise, 0 … 1; nil for the checkpoint's default, else 0.5.
-  public var noiseLevel: Float?
+  /// One pass each per draw of noise; the checkpoint's default, else 0.5, when empty.
+  public var noiseLevels: [NoiseLevel] = []
   /// Draws of noise; the seed of draw `i` is `seed + i`.
   public var samples = 1
   public var seed: UInt64 = 0
@@ -94,6 +97,19 @@ public struct ObservationRequest: Sendable {
   public init(image: Tensor) { self.image = image }
 }
 
+/// How much noise is mixed into a picture that is looked at.
+public struct NoiseLevel: Sendable, Equatable {
+  /// Above 0 and at most 1.
+  public var sigma: Float
+  /// What processors are told as the step, so that they can tell levels apart.
+  public var step: Int
+
+  public init(_ sigma: Float, step: Int = 0) {
+    self.sigma = sigma
+    self.step = step
+  }
+}
+
 /// Where a run is, after every step.
 public struct GenerationStep: Sendable {
   /// Steps done and steps in all.
@@ -108,9 +124,17 @@ public struct GenerationResult: Sendable {
   public let image: Tensor
   /// How often processors were called, by site.
   public let fired: [Site: Int]
+  public let seconds: PhaseSeconds
 
   /// One picture as bytes, `[height, width, 3]`.
   public func bytes(picture: Int = 0) -> Tensor {
     (image[picture].permuted(1, 2, 0) * 255).rounded().clamped(min: 0, max: 255).converted(to: .u8)
   }
+}
+
+/// What is to tell of a run that only looked.
+public struct ObservationResult: Sendable {
+  /// How often processors were called, by site.
+  public let fired: [Site: Int]
+  public let seconds: PhaseSeconds
 }

@@ -8,18 +8,27 @@ extension StableDiffusion3Pipeline {
   /// diffusers.
   ///
   /// - Throws: `ModelError`, `WeightReport`, `TokenizerError`, `SafetensorsError`
-  public init(folder: ModelFolder) throws {
+  public init(folder: ModelFolder, _ options: CheckpointOptions = .init()) throws {
+    if options.transformerFile != nil {
+      throw ModelError(folder.path, .unsupported("a single file for the transformer of Stable Diffusion 3 cannot be read"))
+    }
     let config = try folder.config("transformer", as: SD3Config.self)
     let vaeConfig = try folder.config("vae", as: AutoencoderKLConfig.self)
-    let encoders = try SD3TextEncoders(folder: folder, dim: config.jointAttentionDim)
+    var textWeights: [any WeightSource] = []
+    let encoders = try SD3TextEncoders(folder: folder, dim: config.jointAttentionDim) { name in
+      textWeights.append(options.converted(try folder.weights(name)))
+      return textWeights[textWeights.count - 1]
+    }
     try Self.check(folder, config, encoders, vaeConfig)
     self.init(
       textEncoders: encoders,
-      sd3: try load(from: folder.weights("transformer"), hint: config.hint) { SD3Transformer(config, $0) },
-      vae: try load(from: folder.weights("vae")) { AutoencoderKL(vaeConfig, $0) },
+      sd3: try load(from: options.merged(folder.weights("transformer")), hint: config.hint) {
+        SD3Transformer(config, $0)
+      },
+      vae: try load(from: options.autoencoder(folder)) { AutoencoderKL(vaeConfig, $0) },
       scheduler: try FlowMatchEulerScheduler(
         folder.config("scheduler", as: FlowMatchEulerScheduler.Configuration.self, file: "scheduler_config.json")),
-      defaults: try PipelineDefaults(folder: folder))
+      defaults: try PipelineDefaults(folder: folder), textWeights: textWeights)
   }
 
   /// Parts that do not fit each other would trap in the middle of a run.
@@ -51,7 +60,7 @@ extension StableDiffusion3Pipeline {
 
 extension SD3TextEncoders {
   /// - Throws: `ModelError` naming an encoder that is absent
-  init(folder: ModelFolder, dim: Int) throws {
+  init(folder: ModelFolder, dim: Int, weights: (String) throws -> any WeightSource) throws {
     for (encoder, tokenizer) in [("text_encoder", "tokenizer"), ("text_encoder_2", "tokenizer_2")] {
       try Self.require(
         folder, encoder, "Stable Diffusion 3 needs both CLIP encoders; only text_encoder_3 (T5) can be left out")
@@ -64,9 +73,9 @@ extension SD3TextEncoders {
       try Self.require(folder, "tokenizer_3", "text_encoder_3 needs it")
     }
     self.init(
-      clipL: try Self.clip(folder, "text_encoder", "tokenizer"),
-      clipG: try Self.clip(folder, "text_encoder_2", "tokenizer_2"),
-      t5: hasT5 ? try Self.t5(folder) : nil, dim: dim)
+      clipL: try Self.clip(folder, "text_encoder", "tokenizer", weights),
+      clipG: try Self.clip(folder, "text_encoder_2", "tokenizer_2", weights),
+      t5: hasT5 ? try Self.t5(folder, weights) : nil, dim: dim)
   }
 
   private static func require(_ folder: ModelFolder, _ component: String, _ hint: String) throws {
@@ -75,7 +84,9 @@ extension SD3TextEncoders {
     }
   }
 
-  private static func clip(_ folder: ModelFolder, _ name: String, _ tokenizer: String) throws -> Part<CLIPTextEncoder> {
+  private static func clip(
+    _ folder: ModelFolder, _ name: String, _ tokenizer: String, _ weights: (String) throws -> any WeightSource
+  ) throws -> Part<CLIPTextEncoder> {
     let config = try folder.config(name, as: CLIPTextConfig.self)
     guard config.hasProjection else {
       throw ModelError(
@@ -84,14 +95,16 @@ extension SD3TextEncoders {
     }
     return Part(
       try loadTokenizer(folder: folder.folder(tokenizer)),
-      try load(from: folder.weights(name), allowUnused: CLIPTextEncoder.mayStayUnused) { CLIPTextEncoder(config, $0) })
+      try load(from: weights(name), allowUnused: CLIPTextEncoder.mayStayUnused) { CLIPTextEncoder(config, $0) })
   }
 
-  private static func t5(_ folder: ModelFolder) throws -> Part<T5Encoder> {
+  private static func t5(
+    _ folder: ModelFolder, _ weights: (String) throws -> any WeightSource
+  ) throws -> Part<T5Encoder> {
     let config = try folder.config("text_encoder_3", as: T5Config.self)
     return Part(
       try loadTokenizer(folder: folder.folder("tokenizer_3")),
-      try load(from: folder.weights("text_encoder_3"), allowUnused: T5Encoder.mayStayUnused) { T5Encoder(config, $0) })
+      try load(from: weights("text_encoder_3"), allowUnused: T5Encoder.mayStayUnused) { T5Encoder(config, $0) })
   }
 }
 

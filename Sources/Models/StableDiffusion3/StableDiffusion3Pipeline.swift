@@ -10,19 +10,21 @@ public struct StableDiffusion3Pipeline: FlowMatchPipeline {
   public var vae: AutoencoderKL
   public let scheduler: FlowMatchEulerScheduler
   public let defaults: PipelineDefaults
+  public let textWeights: [any WeightSource]
 
   public var transformer: any StreamModel & Sendable { sd3 }
   public var sizeMultiple: Int { sd3.config.patchSize * vae.config.scale }
 
   public init(
     textEncoders: SD3TextEncoders, sd3: SD3Transformer, vae: AutoencoderKL, scheduler: FlowMatchEulerScheduler,
-    defaults: PipelineDefaults = .init()
+    defaults: PipelineDefaults = .init(), textWeights: [any WeightSource] = []
   ) {
     self.textEncoders = textEncoders
     self.sd3 = sd3
     self.vae = vae
     self.scheduler = scheduler
     self.defaults = defaults
+    self.textWeights = textWeights
   }
 
   /// 28 steps at guidance 7. The size is the one the model was made for; the largest is that of its position table.

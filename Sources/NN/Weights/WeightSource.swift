@@ -32,10 +32,13 @@ public protocol WeightSource: Sendable {
   func parameter(_ name: String) throws -> Parameter
   /// The file a weight lies in, for messages.
   func file(of name: String) -> String?
+  /// Lets the system take back the memory of weights that are mapped files: they come from the file again when used.
+  func release()
 }
 
 extension WeightSource {
   public func file(of name: String) -> String? { nil }
+  public func release() {}
 }
 
 /// Weights held in memory by name.

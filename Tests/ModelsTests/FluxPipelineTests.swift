@@ -1,0 +1,130 @@
+import Foundation
+import Models
+import NN
+import Tensor
+import Testing
+
+/// The pipeline's own rules, on the embedded model.
+@Suite struct FluxPipelineTests {
+  private func pipeline(_ options: CheckpointOptions = .init()) throws -> FluxPipeline {
+    try FluxPipeline(FluxCheckpoint(folder: ModelFolder(nameOrFolder: "tiny-flux"), options))
+  }
+
+  private func request(_ prompts: [String], seeds: [UInt64]) -> GenerationRequest {
+    var request = GenerationRequest()
+    request.prompts = prompts
+    request.seeds = seeds
+    request.width = 48
+    request.height = 32
+    request.steps = 2
+    return request
+  }
+
+  @Test func aPictureWithASeedOfItsOwnIsTheSameAloneAndInABatch() throws {
+    let pipeline = try pipeline(), prompts = ["a red star", "a blue house on grass"]
+    let together = try pipeline.generate(request(prompts, seeds: [3, 4]))
+    #expect(together.image.shape == [2, 3, 32, 48])
+    for index in 0..<2 {
+      let alone = try pipeline.generate(request([prompts[index]], seeds: [3 + UInt64(index)]))
+      #expect(together.image[index].isIdentical(to: alone.image[0]))
+      #expect(together.bytes(picture: index).isIdentical(to: alone.bytes()))
+    }
+    #expect(throws: RequestError.badSeeds(found: 1, expected: 2)) {
+      try pipeline.generate(request(prompts, seeds: [3]))
+    }
+  }
+
+  @Test func aResolvedRequestSaysEverythingAndGivesTheSamePicture() throws {
+    let pipeline = try pipeline()
+    var request = GenerationRequest("a star")
+    request.width = 32
+    request.height = 32
+    let resolved = try pipeline.resolved(request)
+    #expect(resolved.steps == 24 && resolved.trueCFG == 3 && resolved.negativePrompt == "")
+    #expect(resolved.maxSequenceLength == 16 && resolved.guidance == 0)
+    request.steps = 2
+    let once = try pipeline.resolved(request), twice = try pipeline.resolved(once)
+    #expect(try pipeline.generate(request).image.isIdentical(to: pipeline.generate(twice).image))
+    request.trueCFG = 1
+    #expect(try pipeline.resolved(request).negativePrompt == nil)
+    request.steps = 0
+    #expect(throws: RequestError.badSteps(0)) { try pipeline.resolved(request) }
+  }
+
+  @Test func aPictureIsShownAtEveryLevelOfEveryDraw() throws {
+    let pipeline = try pipeline()
+    var generation = GenerationRequest("")
+    (generation.steps, generation.width, generation.height) = (4, 32, 32)
+    #expect(try pipeline.noiseLevels(generation) == [1, 0.75, 0.5, 0.25])
+    var request = ObservationRequest(image: Tensor(scalars: [UInt8](repeating: 99, count: 3072), shape: [32, 32, 3]))
+    request.width = 32
+    request.height = 32
+    #expect(try pipeline.resolved(request).noiseLevels == [NoiseLevel(0.5)])
+    request.noiseLevels = [NoiseLevel(0.75, step: 1), NoiseLevel(0.25, step: 3)]
+    request.samples = 2
+    let spy = PassSpy()
+    var shown: [Tensor] = []
+    try pipeline.observe(request, processors: [spy]) { step in
+      #expect(step.total == 4 && step.done == shown.count + 1)
+      shown.append(step.latents)
+    }
+    #expect(spy.passes.map(\.step) == [1, 3, 1, 3] && spy.passes.map(\.sigma) == [0.75, 0.25, 0.75, 0.25])
+    #expect(spy.passes.map(\.timestep) == [750, 250, 750, 250])
+    // The same draw of noise at every level: what is left without it is the picture.
+    let clean = pipeline.packed(pipeline.encodePicture(request.image))
+    let noise = (shown[0] - clean * 0.25) / 0.75
+    let expected = clean * 0.75 + noise * 0.25
+    #expect((shown[1] - expected).absolute().amax().item < 1e-5)
+    #expect(!shown[2].isIdentical(to: shown[0]))
+    request.noiseLevels = [NoiseLevel(0)]
+    #expect(throws: RequestError.badNoiseLevel(0)) { try pipeline.observe(request, processors: []) }
+  }
+
+  @Test func matricesAreUsedAsTheTypeAskedFor() throws {
+    for type in [DType.f32, .bf16, .f16] {
+      let pipeline = try pipeline(.init(weightType: type))
+      let linears = [pipeline.flux.output, pipeline.flux.imageEmbedder]
+      for linear in linears { #expect(linear.weight.tensor.dtype == type) }
+      let picture = try pipeline.generate(request(["a star"], seeds: [1])).image
+      #expect(picture.amax().item > picture.amin().item)
+    }
+    let folder = try ModelFolder(nameOrFolder: "tiny-flux"), source = try folder.weights("transformer")
+    let lora = [LoRAFile(path: "nowhere.safetensors", strength: 1)]
+    #expect(throws: (any Error).self) { try FluxCheckpoint(folder: folder, .init(loras: lora)).transformer() }
+    let converted = ConvertedWeights(source, to: .f16)
+    for name in source.names {
+      let old = try source.parameter(name).tensor, new = try converted.parameter(name).tensor
+      #expect(new.dtype == (old.rank < 2 ? old.dtype : .f16), "\(name)")
+    }
+  }
+
+  /// The mapping's resident pages, as the kernel counts them.
+  @Test(.enabled(if: FileManager.default.fileExists(atPath: "/proc/self/smaps")))
+  func textEncodersLeaveMemoryOncePromptsAreEncoded() throws {
+    let copy = FileManager.default.temporaryDirectory.appendingPathComponent("tiny-\(UUID())").path
+    try FileManager.default.copyItem(atPath: EmbeddedModel.tinyFlux.folder, toPath: copy)
+    defer { try? FileManager.default.removeItem(atPath: copy) }
+    let pipeline = try FluxPipeline(folder: ModelFolder(copy)), weights = "\(copy)/text_encoder_2/model.safetensors"
+    _ = try pipeline.encodePhrases(["star"])
+    #expect(try residentKilobytes(of: weights) > 0)
+    _ = try pipeline.generate(request(["a star"], seeds: [1]))
+    #expect(try residentKilobytes(of: weights) == 0)
+  }
+
+  private func residentKilobytes(of path: String) throws -> Int {
+    let maps = try #require(try FileHandle(forReadingAtPath: "/proc/self/smaps")?.readToEnd())
+    let lines = String(decoding: maps, as: UTF8.self).split(separator: "\n")
+    var isMapping = false, total = 0
+    for line in lines {
+      if line.contains("-"), line.contains(" r") { isMapping = line.hasSuffix(path) }
+      if isMapping, line.hasPrefix("Rss:") { total += Int(line.split(separator: " ")[1]) ?? 0 }
+    }
+    return total
+  }
+}
+
+private final class PassSpy: AttentionProcessor {
+  private(set) var passes: [Pass] = []
+  let patterns: [SitePattern] = ["double.0.image.query"]
+  func read(_ tensor: Tensor, at site: Site, _ pass: Pass) { passes.append(pass) }
+}
