@@ -33,7 +33,8 @@ public final class ConceptAttention: AttentionProcessor {
     guard let space = space ?? options.spaces.first,
       let accumulator = vectors[space]?.scores(space, options) ?? accumulators[space]
     else { throw .nothingRecorded }
-    return try accumulator.maps(concepts.names, softmaxLast: options.normalization == .softmaxOfMean)
+    let maps = try accumulator.maps(concepts.names, softmaxLast: options.normalization == .softmaxOfMean)
+    return options.blurs ? maps.blurred() : maps
   }
 
   // MARK: AttentionProcessor

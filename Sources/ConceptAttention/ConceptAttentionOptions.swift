@@ -1,3 +1,4 @@
+import Models
 import NN
 
 /// What `ConceptAttention` looks at and how it makes maps of it.
@@ -15,6 +16,8 @@ public struct ConceptAttentionOptions: Sendable, Equatable {
   public var averaging: StepAveraging = .scores
   /// Which attention outputs of image tokens the space `output` takes.
   public var imageOutputs: ImageOutputs = .own
+  /// Maps are smoothed by a Gaussian of 3 × 3 tokens: `SaliencyMaps.blurred()`.
+  public var blurs = false
   /// What concept queries see: the paper's ablation.
   public var reads: ConceptReads = .conceptsAndImage
   /// Maps kept beside the average.
@@ -34,11 +37,12 @@ public struct ConceptAttentionOptions: Sendable, Equatable {
   public static let `default` = ConceptAttentionOptions()
 
   /// As the paper's tables were made (FLUX.1, issue 12 of the authors' repository): layers 14 to 17, concept vectors
-  /// normalised over the concepts. The rest of that protocol (five noise samples at level 0.5, a 3 × 3 blur of the map)
-  /// belongs to `segment` and to `SaliencyMaps.blurred()`.
+  /// normalised over the concepts, blurred maps. For pictures that exist, `ObservationRequest.usePaperSettings()` is the
+  /// rest of that protocol.
   public static let paper: ConceptAttentionOptions = {
     var options = ConceptAttentionOptions(layers: [14, 15, 16, 17])
     options.conceptScaling = .overConcepts
+    options.blurs = true
     return options
   }()
 
@@ -53,6 +57,16 @@ public struct ConceptAttentionOptions: Sendable, Equatable {
     options.conceptScaling = .length
     return options
   }()
+}
+
+extension ObservationRequest {
+  /// As the paper's tables were made: five draws of noise at level 0.5, and norms that are told no pooled prompt. (There
+  /// the picture was 1024 px square, brought there from 512 px by repeating pixels.)
+  public mutating func usePaperSettings() {
+    noiseLevels = [NoiseLevel(0.5)]
+    samples = 5
+    zeroesPooledText = true
+  }
 }
 
 /// The vectors whose products make the map. Queries and keys are those before rotation; heads are added up.

@@ -31,7 +31,11 @@ public final class ActivationCache: AttentionProcessor {
   public private(set) var tensors: [Key: Tensor] = [:]
 
   /// - Parameter steps: from 0; nil for all
-  public init(_ patterns: SitePattern..., steps: Set<Int>? = nil) {
+  public convenience init(_ patterns: SitePattern..., steps: Set<Int>? = nil) {
+    self.init(patterns, steps: steps)
+  }
+
+  public init(_ patterns: [SitePattern], steps: Set<Int>? = nil) {
     self.patterns = patterns
     self.steps = steps
   }
@@ -46,9 +50,13 @@ public final class ActivationCache: AttentionProcessor {
     tensors[Key(site, step: step, branch: branch)]
   }
 
+  /// All tensors under `Key`'s text.
+  public var named: [String: Tensor] {
+    Dictionary(uniqueKeysWithValues: tensors.map { ($0.key.description, $0.value.contiguous()) })
+  }
+
   /// Writes all tensors to a safetensors file, under `Key`'s text.
   public func save(to path: String) throws {
-    let named = Dictionary(uniqueKeysWithValues: tensors.map { ($0.key.description, $0.value.contiguous()) })
     try SafetensorsFile.write(named, to: path, metadata: ["format": "activation-cache"])
   }
 
