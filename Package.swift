@@ -54,6 +54,8 @@ let package = Package(
       name: "ModelsTests", dependencies: ["Models", "NN", "Tensor", "TestSupport"],
       swiftSettings: settings),
     .testTarget(
+      name: "CommandTests", dependencies: ["concept-attention", "Models", "Tensor"], swiftSettings: settings),
+    .testTarget(
       name: "ConceptAttentionTests", dependencies: ["ConceptAttention", "Models", "NN", "Tensor", "TestSupport"],
       swiftSettings: settings),
   ]

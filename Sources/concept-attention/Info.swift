@@ -5,7 +5,11 @@ import Tensor
 
 struct Info: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Shows the parts of a model: parameters, element types and the memory they take.")
+    abstract: "Shows the parts of a model: parameters, element types and the memory they take.",
+    discussion: """
+      EXAMPLE
+          concept-attention info --model FLUX.1-schnell
+      """)
 
   @OptionGroup(title: "Model") var model: ModelOptions
 

@@ -1,18 +1,34 @@
 import Foundation
 import Synchronization
 
-/// Thrown at the next step after Ctrl-C. Files are written whole or not at all, so there is nothing to tidy up.
+/// Thrown at the next step after Ctrl-C.
 struct Interrupted: Error, CustomStringConvertible {
   var description: String { "interrupted: nothing was written" }
 }
 
 private let interruptsSeen = Atomic<Int>(0)
+private let isWriting = Atomic<Bool>(false)
 
-/// The first Ctrl-C asks the run to stop after the current step, the second ends the program at once.
+/// The first Ctrl-C asks the run to stop after the current step, the second ends the program at once, but not while
+/// files are being written.
 func catchInterrupts() {
+  // A process started from a thread that blocks signals would never hear of one.
+  var interrupt = sigset_t()
+  sigemptyset(&interrupt)
+  sigaddset(&interrupt, SIGINT)
+  sigprocmask(SIG_UNBLOCK, &interrupt, nil)
   signal(SIGINT) { _ in
-    if interruptsSeen.add(1, ordering: .relaxed).oldValue > 0 { _exit(130) }
+    let isSecond = interruptsSeen.add(1, ordering: .relaxed).oldValue > 0
+    if isSecond, !isWriting.load(ordering: .relaxed) { _exit(130) }
   }
+}
+
+/// Writes the results: whoever presses Ctrl-C now gets them all.
+func withoutInterrupts(_ write: () throws -> Void) throws {
+  try checkInterrupt()
+  isWriting.store(true, ordering: .relaxed)
+  defer { isWriting.store(false, ordering: .relaxed) }
+  try write()
 }
 
 func checkInterrupt() throws {

@@ -3,36 +3,111 @@ import Foundation
 import Models
 import Tensor
 
-/// Everything needed to repeat a run: written as `metadata.json`.
+/// Everything needed to repeat a run: `run` of `metadata.json`. What the model or its family decided is written down as
+/// if it had been asked for.
 struct RunMetadata: Encodable, Sendable {
   var command: String
-  var version = programVersion
-  var model: String
+  /// As the program was called.
+  var arguments = Array(CommandLine.arguments.dropFirst())
+  var model: Model
   var prompt: String
   var negativePrompt: String?
+  /// The picture that was looked at.
   var picture: String?
   var concepts: [String]
   var width, height: Int
   var steps: Int?
   var guidance: Float?
   var trueCFG: Float?
-  var noiseLevel: Float?
+  /// Of every step, or of every pass over a picture.
+  var noiseLevels: [Float]
   var samples: Int?
   var seed: UInt64
-  var layers: [Int]?
-  var timesteps: [Int]?
-  var space, normalization, conceptTokens, reads: String
-  var instructionSet = Kernels.current.name
-  var threads = Threads.count
-  var seconds: Double
+  var maxSequenceLength: Int?
+  var maps: Maps
+  var seconds: Seconds
+  /// The most that tensors held, mapped weights not counted.
+  var peakTensorBytes = Memory.peak
+  var program = Program()
 
-  enum CodingKeys: String, CodingKey {
-    case command, version, model, prompt, picture, concepts, width, height, steps, guidance, samples, seed, layers
-    case timesteps, space, normalization, reads, threads, seconds
-    case negativePrompt = "negative_prompt"
-    case trueCFG = "true_cfg"
-    case noiseLevel = "noise_level"
-    case conceptTokens = "concept_tokens"
-    case instructionSet = "instruction_set"
+  struct Model: Encodable {
+    var name, folder, family: String
+    var transformer, autoencoder: String?
+    var loras: [LoRA]
+    var dtype: String?
+  }
+
+  struct LoRA: Encodable {
+    var path: String
+    var strength: Float
+  }
+
+  struct Maps: Encodable {
+    var preset: String
+    /// nil for all.
+    var layers, timesteps: [Int]?
+    var space, normalization, conceptTokens, conceptScaling, reads: String
+    var blurs, perHead: Bool
+  }
+
+  struct Seconds: Encodable {
+    var opening = 0.0, concepts = 0.0, encoding = 0.0, transformer = 0.0, decoding = 0.0, total = 0.0
+  }
+
+  struct Program: Encodable {
+    var version = programVersion
+    var instructionSet = Kernels.current.name
+    var threads = Threads.count
+    var system = ProcessInfo.processInfo.operatingSystemVersionString
+  }
+
+  /// Keys are as in `metadata.json` (`true_cfg`).
+  static func encoder(_ formatting: JSONEncoder.OutputFormatting = []) -> JSONEncoder {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = formatting.union([.sortedKeys, .withoutEscapingSlashes])
+    encoder.keyEncodingStrategy = .convertToSnakeCase
+    return encoder
+  }
+}
+
+extension RunMetadata.Model {
+  init(_ options: ModelOptions) throws {
+    let folder = try ModelFolder(nameOrFolder: options.model)
+    self.init(
+      name: options.model, folder: URL(fileURLWithPath: folder.path).standardizedFileURL.path,
+      family: folder.pipelineClass, transformer: options.transformer, autoencoder: options.autoencoder,
+      loras: options.lora.map { .init(path: $0.file.path, strength: $0.file.strength) }, dtype: options.dtype?.rawValue)
+  }
+}
+
+extension RunMetadata.Maps {
+  init(_ command: ConceptOptions, _ options: ConceptAttentionOptions) {
+    self.init(
+      preset: command.preset.rawValue, layers: options.layers?.sorted(), timesteps: options.steps?.sorted(),
+      space: command.space.rawValue, normalization: options.normalization.rawValue,
+      conceptTokens: command.conceptTokens.rawValue, conceptScaling: options.conceptScaling.rawValue,
+      reads: options.reads.rawValue, blurs: options.blurs, perHead: command.perHead)
+  }
+}
+
+/// Measures the phases of a command.
+struct CommandClock {
+  private let start = ContinuousClock.now
+  private var last = ContinuousClock.now
+  var seconds = RunMetadata.Seconds()
+
+  /// Adds the time since the last phase ended to a phase.
+  mutating func end(_ phase: WritableKeyPath<RunMetadata.Seconds, Double>) {
+    let now = ContinuousClock.now
+    seconds[keyPath: phase] += (now - last) / .seconds(1)
+    last = now
+  }
+
+  /// The phases that a pipeline has measured itself, and the total up to now.
+  mutating func add(_ phases: PhaseSeconds) {
+    seconds.encoding = phases.encoding
+    seconds.transformer = phases.transformer
+    seconds.decoding = phases.decoding
+    seconds.total = (ContinuousClock.now - start) / .seconds(1)
   }
 }

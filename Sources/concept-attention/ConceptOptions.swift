@@ -1,0 +1,141 @@
+import ArgumentParser
+import ConceptAttention
+import Foundation
+import Models
+import NN
+import Tensor
+
+/// Which concepts, and how their maps are made: the same for `generate` and `segment`.
+struct ConceptOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "Concepts, separated by commas. Their maps compete for every spot, so name what else is in the picture too.",
+      valueName: "a,b,c"))
+  var concepts: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Layers to average, counted from 0, such as 0,2 or 10-14 or all; the model's best unless given."))
+  var layers: String?
+
+  @Option(
+    help: ArgumentHelp(
+      """
+      Settings to start from. default: the model's best layers. paper: as the paper's tables were made, with layers \
+      14-17, concept vectors normalised over the concepts and blurred maps, and for segment 5 samples at noise 0.5. \
+      Options given beside it win.
+      """))
+  var preset: Preset = .default
+
+  @Option(
+    help: ArgumentHelp(
+      """
+      What is compared. output: attention outputs, the method itself. crossAttention: image queries and concept keys. \
+      conceptQuery: the other direction. queryQuery: queries. value: values. attention: attention weights.
+      """))
+  var space: SaliencySpace = .output
+
+  @Option(
+    help: ArgumentHelp(
+      """
+      How scores become maps. softmax: over the concepts, per layer and step, then the mean. softmaxOfMean: the mean \
+      first. none: no softmax, so that concepts do not compete.
+      """))
+  var normalization: SaliencyNormalization = .softmax
+
+  @Option(help: "Which token stands for a concept that the tokenizer cuts into several.")
+  var conceptTokens: ConceptTokens = .first
+
+  @Option(help: "What concepts attend to; the others than conceptsAndImage are the paper's ablations.")
+  var reads: ConceptReads = .conceptsAndImage
+
+  @Flag(help: "Keep a map per attention head too.")
+  var perHead = false
+
+  enum Preset: String, ExpressibleByArgument, CaseIterable { case `default`, paper }
+
+  /// - Parameter prompt: gives the concepts when none are named: its content words
+  func names(prompt: String?) throws -> [String] {
+    guard let concepts else {
+      let words = prompt.map(contentWords) ?? []
+      if words.isEmpty {
+        throw InputError("no concepts: name them with --concepts, or give a prompt with content words")
+      }
+      return words
+    }
+    let names = concepts.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) }.filter { !$0.isEmpty }
+    if names.isEmpty { throw InputError("--concepts '\(concepts)' names no concept") }
+    if let twice = names.first(where: { name in names.count { $0 == name } > 1 }) {
+      throw InputError("--concepts names '\(twice)' twice")
+    }
+    return names
+  }
+
+  /// The concepts as the model's text encoder has them. Tells of concepts that it cannot tell apart.
+  func encoded(_ names: [String], by pipeline: any ImagePipeline, maxSequenceLength: Int?) throws -> ConceptSet {
+    let phrases = try pipeline.encodePhrases(names, maxSequenceLength: maxSequenceLength)
+    let set = try ConceptSet(phrases, tokens: conceptTokens)
+    for (index, name) in names.enumerated() {
+      let vector = set.embeddings[0, index]
+      guard let same = names[..<index].indices.first(where: { set.embeddings[0, $0].isIdentical(to: vector) }) else {
+        continue
+      }
+      printError(
+        "warning: '\(names[same])' and '\(name)' are the same to the model's tokenizer, so their maps are the same")
+    }
+    return set
+  }
+
+  /// - Parameter steps: whose maps are averaged; nil for all
+  func options(for pipeline: any ImagePipeline, steps: Set<Int>?) throws -> ConceptAttentionOptions {
+    var options: ConceptAttentionOptions = preset == .paper ? .paper : .default
+    let family = pipeline.transformer.textFamily
+    if preset == .default, let layers = pipeline.defaults.layers { options.layers = Set(layers) }
+    if let layers { options.layers = layers == "all" ? nil : try indexSet(layers, option: "--layers") }
+    let count = pipeline.transformer.blocks.count { $0.family == family }
+    if let outside = options.layers?.sorted().first(where: { $0 >= count }) {
+      let source = layers.map { "--layers \($0)" } ?? "--preset \(preset.rawValue)"
+      throw InputError("\(source): there is no layer \(outside), this model has layers 0 to \(count - 1)")
+    }
+    options.steps = steps
+    options.spaces = [space]
+    options.normalization = normalization
+    options.reads = reads
+    options.keeping = perHead ? [.layers, .steps, .heads] : [.layers, .steps]
+    return options
+  }
+}
+
+extension SaliencySpace: ExpressibleByArgument {}
+extension SaliencyNormalization: ExpressibleByArgument {}
+extension ConceptTokens: ExpressibleByArgument {}
+extension ConceptReads: ExpressibleByArgument {}
+
+/// What is wrong with what the user gave, found out after the command line was read.
+struct InputError: Error, CustomStringConvertible {
+  let description: String
+  init(_ description: String) { self.description = description }
+}
+
+/// `0,2` or `10-14` or both.
+func indexSet(_ text: String, option: String) throws -> Set<Int> {
+  var result: Set<Int> = []
+  for part in text.split(separator: ",", omittingEmptySubsequences: false) {
+    let ends = part.split(separator: "-", omittingEmptySubsequences: false).map { Int($0) }
+    guard (1...2).contains(ends.count), let first = ends[0], let last = ends[ends.count - 1], first >= 0, first <= last,
+      last < 10_000
+    else { throw InputError("\(option) '\(text)': expected numbers from 0 such as 0,2 or 10-14") }
+    result.formUnion(first...last)
+  }
+  return result
+}
+
+/// Steps chosen of those a run has.
+func stepSet(_ text: String?, of count: Int) throws -> Set<Int>? {
+  guard let text else { return nil }
+  let steps = try indexSet(text, option: "--timesteps")
+  if let outside = steps.sorted().first(where: { $0 >= count }) {
+    throw InputError("--timesteps \(text): there is no step \(outside), this run has steps 0 to \(count - 1)")
+  }
+  return steps
+}

@@ -1,0 +1,75 @@
+import ArgumentParser
+import Foundation
+import Models
+import Tensor
+
+/// Which model, from which files, and how it is run: the same for every command.
+struct ModelOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "A model that comes along (\(EmbeddedModel.allCases.map(\.rawValue).joined(separator: ", "))) or a folder in the diffusers layout.",
+      valueName: "name or folder"))
+  var model = EmbeddedModel.tinyFlux.rawValue
+
+  @Option(
+    help: ArgumentHelp(
+      "A single file for the transformer in place of the folder's: .safetensors or .gguf, in the authors' names or diffusers'.",
+      valueName: "file"))
+  var transformer: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "A single file for the autoencoder in place of the folder's, such as ae.safetensors.", valueName: "file"))
+  var autoencoder: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "A LoRA file to merge into the transformer, and how strongly (1 unless given). May be repeated.",
+      valueName: "file[:strength]"))
+  var lora: [LoRAArgument] = []
+
+  @Option(
+    help: ArgumentHelp(
+      """
+      Type to use weights as: f32, bf16 or f16. What the files hold unless given, which costs nothing: they are used \
+      where they lie. Another type is converted when the model is opened and then takes memory of its own.
+      """, valueName: "type"))
+  var dtype: WeightType?
+
+  @Option(help: ArgumentHelp("CPUs to use; all that this process may use unless given.", valueName: "count"))
+  var threads: Int?
+
+  enum WeightType: String, ExpressibleByArgument, CaseIterable { case f32, bf16, f16 }
+
+  func validate() throws {
+    if let threads, !(1...1024).contains(threads) {
+      throw ValidationError("--threads \(threads): expected 1 to 1024")
+    }
+  }
+
+  var checkpoint: CheckpointOptions {
+    CheckpointOptions(
+      transformerFile: transformer, autoencoderFile: autoencoder, loras: lora.map(\.file),
+      weightType: dtype.flatMap { DType(rawValue: $0.rawValue) })
+  }
+
+  func open() throws -> any ImagePipeline {
+    if let threads { Threads.count = threads }
+    return try openPipeline(model, checkpoint)
+  }
+}
+
+/// `file` or `file:strength`. A file whose own name ends like a strength is taken as a file.
+struct LoRAArgument: ExpressibleByArgument {
+  let file: LoRAFile
+
+  init?(argument: String) {
+    guard !FileManager.default.fileExists(atPath: argument), let colon = argument.lastIndex(of: ":"),
+      let strength = Float(argument[argument.index(after: colon)...])
+    else {
+      file = LoRAFile(path: argument)
+      return
+    }
+    file = LoRAFile(path: String(argument[..<colon]), strength: strength)
+  }
+}

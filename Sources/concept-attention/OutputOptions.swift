@@ -1,0 +1,113 @@
+import ArgumentParser
+import ConceptAttention
+import Foundation
+import Models
+import NN
+import Tensor
+
+/// Where the results go: the same for `generate` and `segment`.
+struct OutputOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "Folder to write to; made if it does not exist. Files of the same names are replaced.", valueName: "folder"))
+  var output = "concept-attention-output"
+
+  @Option(help: "Colours of the heatmaps.")
+  var colorMap: ColorMap = .viridis
+
+  @Option(
+    help: ArgumentHelp(
+      """
+      Also write tensors to this .safetensors file: the latents of every step, the maps, the concepts' vectors, their \
+      attention outputs in the chosen layers, and what --save-site names.
+      """, valueName: "file"))
+  var saveTensors: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "A site whose tensors go into that file too, such as double.2.image.attentionOutput; see 'sites'. May be repeated.",
+      valueName: "pattern"))
+  var saveSite: [String] = []
+
+  @Flag(help: "Print what was done as JSON on standard output instead of the paths.")
+  var json = false
+
+  func validate() throws {
+    if !saveSite.isEmpty, saveTensors == nil { throw ValidationError("--save-site needs --save-tensors FILE") }
+  }
+
+  /// Runs `body` with a writer to the folder. When it fails, a folder that was made for it and is still empty goes.
+  func withWriter(_ body: (ArtifactWriter) throws -> Void) throws {
+    let existed = FileManager.default.fileExists(atPath: output)
+    let writer = try ArtifactWriter(folder: output, colorMap: colorMap)
+    do {
+      try body(writer)
+    } catch {
+      if !existed { rmdir(output) }
+      throw error
+    }
+  }
+
+  /// What `--save-tensors` asks to record; nil without it.
+  func recorder(_ method: ConceptAttention, _ pipeline: any ImagePipeline) throws -> TensorRecorder? {
+    try saveTensors.map {
+      try TensorRecorder(path: $0, method, family: pipeline.transformer.textFamily, sites: saveSite)
+    }
+  }
+
+  /// Prints the paths, or what was done as JSON.
+  func report(_ runs: [RunMetadata], _ paths: [String]) throws {
+    guard json else {
+      for path in paths { print(path) }
+      return
+    }
+    struct Report: Encodable {
+      var runs: [RunMetadata]
+      var files: [String]
+    }
+    let encoder = RunMetadata.encoder([.prettyPrinted])
+    print(String(decoding: try encoder.encode(Report(runs: runs, files: paths)), as: UTF8.self))
+  }
+}
+
+extension ColorMap: ExpressibleByArgument {}
+
+/// Collects what `--save-tensors` writes.
+final class TensorRecorder {
+  let path: String
+  private let method: ConceptAttention
+  private let cache: ActivationCache
+  private var latents: [Tensor] = []
+
+  /// - Throws: `FileError` when no such file can be written, rather than after the run
+  init(path: String, _ method: ConceptAttention, family: String, sites: [String]) throws {
+    _ = try AtomicFile(path: path)
+    self.path = path
+    self.method = method
+    let options = method.options
+    let layers = options.layers?.sorted().map { "\($0)" } ?? ["*"]
+    let outputs = layers.map { "\(family).\($0).\(method.stream).attentionOutput" }
+    cache = ActivationCache((outputs + sites).map { SitePattern($0) }, steps: options.steps)
+  }
+
+  var processor: any AttentionProcessor { cache }
+
+  func record(_ step: GenerationStep) { latents.append(step.latents) }
+
+  /// `latents.N`, `concepts`, `maps.…` as in `maps.safetensors` but with batch and frames, and activations under their
+  /// sites' names.
+  func write(_ maps: SaliencyMaps, run: RunMetadata) throws {
+    var tensors = cache.named
+    for (index, latent) in latents.enumerated() { tensors["latents.\(index)"] = latent }
+    tensors["concepts"] = method.concepts.embeddings
+    tensors["maps.average"] = maps.average
+    for (kind, kept) in [("layer", maps.byLayer), ("step", maps.byStep), ("head", maps.byHead)] {
+      for (number, map) in kept { tensors["maps.\(kind).\(number)"] = map }
+    }
+    let encoder = RunMetadata.encoder()
+    let names = try String(decoding: encoder.encode(maps.concepts), as: UTF8.self)
+    let run = try String(decoding: encoder.encode(run), as: UTF8.self)
+    try SafetensorsFile.write(
+      tensors.mapValues { $0.contiguous() }, to: path, metadata: ["concepts": names, "run": run])
+  }
+}
