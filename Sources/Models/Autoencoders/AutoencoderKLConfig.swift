@@ -29,6 +29,25 @@ public struct AutoencoderKLConfig: Sendable, Decodable, Equatable {
     case activation = "act_fn"
   }
 
+  /// Of Stable Diffusion 3 and 3.5, for a file without a configuration.
+  public static let stableDiffusion3 = AutoencoderKLConfig(scalingFactor: 1.5305, shiftFactor: 0.0609)
+
+  /// The autoencoders of 16 channels: those of Stable Diffusion 3 and FLUX.1 have the same shape.
+  init(scalingFactor: Float, shiftFactor: Float) {
+    inChannels = 3
+    outChannels = 3
+    latentChannels = 16
+    blockOutChannels = [128, 256, 512, 512]
+    layersPerBlock = 2
+    normGroups = 32
+    sampleSize = 1024
+    self.scalingFactor = scalingFactor
+    self.shiftFactor = shiftFactor
+    useQuantConv = false
+    usePostQuantConv = false
+    midBlockAddAttention = true
+  }
+
   public init(from decoder: any Decoder) throws {
     let values = try decoder.container(keyedBy: CodingKeys.self)
     inChannels = try values.decodeSize(.inChannels, default: 3)

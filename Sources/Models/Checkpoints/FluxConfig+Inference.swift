@@ -18,8 +18,8 @@ extension FluxConfig {
       return shape
     }
     let image = try shape("x_embedder.weight", rank: 2), output = try shape("proj_out.weight", rank: 2)
-    let layers = Self.blockCount("transformer_blocks.", source)
-    let singleLayers = Self.blockCount("single_transformer_blocks.", source)
+    let layers = blockCount("transformer_blocks.", in: source.names)
+    let singleLayers = blockCount("single_transformer_blocks.", in: source.names)
     let family = layers > 0 ? "transformer_blocks" : "single_transformer_blocks"
     let headDim = try shape("\(family).0.attn.norm_q.weight", rank: 1)[0]
     guard image[0] % headDim == 0 else { throw fail("width \(image[0]) is not a multiple of the heads' \(headDim)") }
@@ -33,14 +33,5 @@ extension FluxConfig {
       jointAttentionDim: try shape("context_embedder.weight", rank: 2)[1],
       pooledProjectionDim: try shape("time_text_embed.text_embedder.linear_1.weight", rank: 2)[1],
       guidanceEmbeds: source.shape(of: "time_text_embed.guidance_embedder.linear_1.weight") != nil, axesDimsRope: axes)
-  }
-
-  /// How many blocks there are, counted from 0 without a gap.
-  private static func blockCount(_ prefix: String, _ source: any WeightSource) -> Int {
-    let found = Set(
-      source.names.lazy.filter { $0.hasPrefix(prefix) }.compactMap { name in
-        name.dropFirst(prefix.count).split(separator: ".").first.flatMap { Int($0) }
-      })
-    return (0...found.count).first { !found.contains($0) } ?? 0
   }
 }

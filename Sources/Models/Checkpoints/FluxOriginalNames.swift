@@ -5,70 +5,45 @@ import Tensor
 /// LoRA files of kohya's scripts), and what they are called in diffusers.
 ///
 /// Source: diffusers `convert_flux_transformer_checkpoint_to_diffusers`.
-public struct FluxOriginalNames: Sendable {
+public struct FluxOriginalNames: OriginalNames {
   /// Width of the residual streams: where fused matrices are cut.
   public let dim: Int
 
   public init(dim: Int) { self.dim = dim }
 
-  /// One layer or norm under its new name, without `.weight` or `.bias`.
-  public struct Target: Equatable, Sendable {
-    public var module: String
-    public var part: RenamedWeights.Part
-  }
-
-  /// What prefixes the names of this file: nothing, or `model.diffusion_model.` where a whole pipeline is in one file.
-  /// nil when the names are others.
-  public static func prefix(in names: [String]) -> String? {
-    ["", "model.diffusion_model.", "diffusion_model."].first { prefix in
-      names.contains { $0.hasPrefix("\(prefix)double_blocks.") || $0.hasPrefix("\(prefix)single_blocks.") }
-    }
-  }
-
   /// The transformer's weights under diffusers' names. A source with other names is returned as it is.
   ///
   /// - Throws: `ModelError` when the names are the original ones but the image embedder is missing or not a matrix
   public static func renamed(_ source: any WeightSource, path: String) throws -> any WeightSource {
-    guard let prefix = prefix(in: source.names) else { return source }
+    let names = source.names
+    guard let prefix = originalPrefix(names, families: ["double_blocks.", "single_blocks."]) else { return source }
     guard let shape = source.shape(of: "\(prefix)img_in.weight"), shape.count == 2, shape[0] > 0 else {
       throw ModelError(path, .badConfig("'\(prefix)img_in.weight' is not there or not a matrix: is this FLUX.1?"))
     }
-    let table = FluxOriginalNames(dim: shape[0])
-    var origins: [String: RenamedWeights.Origin] = [:]
-    for name in source.names where name.hasPrefix(prefix) {
-      guard let (module, parameter) = split(String(name.dropFirst(prefix.count))) else { continue }
-      for target in table.targets(of: module) {
-        origins["\(target.module).\(parameter)"] = RenamedWeights.Origin(name, target.part)
-      }
-    }
+    let origins = FluxOriginalNames(dim: shape[0]).origins(of: names, prefix: prefix)
     return RenamedWeights(source, origins, prefix: prefix)
   }
 
-  /// Module and parameter of a name; the scales of norms are called weights in diffusers.
-  private static func split(_ name: String) -> (module: String, parameter: String)? {
-    guard let dot = name.lastIndex(of: ".") else { return nil }
-    let parameters = ["weight": "weight", "bias": "bias", "scale": "weight"]
-    return parameters[String(name[name.index(after: dot)...])].map { (String(name[..<dot]), $0) }
-  }
-
   /// What an original module, such as `double_blocks.3.img_attn.qkv`, is in diffusers; empty when it is unknown.
-  public func targets(of module: String) -> [Target] {
+  public func targets(of module: String) -> [RenamedWeights.Target] {
     if let target = Self.top[module] {
-      return [Target(module: target, part: module.hasPrefix("final_layer.ada") ? .exchangedHalves : .whole)]
+      return [.init(module: target, part: module.hasPrefix("final_layer.ada") ? .exchangedHalves : .whole)]
     }
     let words = module.split(separator: ".", maxSplits: 2, omittingEmptySubsequences: false).map(String.init)
     guard words.count == 3, let index = Int(words[1]), String(index) == words[1], index >= 0 else { return [] }
     let family = words[0] == "double_blocks" ? Self.double : words[0] == "single_blocks" ? Self.single : [:]
     let block = words[0] == "double_blocks" ? "transformer_blocks" : "single_transformer_blocks"
     let names = family[words[2]] ?? []
-    return zip(names, parts(names.count)).map { Target(module: "\(block).\(index).\($0)", part: $1) }
+    return zip(names, parts(names.count)).map { .init(module: "\(block).\(index).\($0)", part: $1) }
   }
 
-  /// Every original module of a model with so many blocks.
-  public func modules(doubleBlocks: Int, singleBlocks: Int) -> [String] {
-    Self.top.keys.sorted() + (0..<doubleBlocks).flatMap { index in
-      Self.double.keys.sorted().map { "double_blocks.\(index).\($0)" }
-    } + (0..<singleBlocks).flatMap { index in Self.single.keys.sorted().map { "single_blocks.\(index).\($0)" } }
+  public func modules(of names: [String]) -> [String] {
+    func modules(_ original: String, _ family: [String: [String]], _ count: Int) -> [String] {
+      (0..<count).flatMap { index in family.keys.sorted().map { "\(original).\(index).\($0)" } }
+    }
+    return Self.top.keys.sorted()
+      + modules("double_blocks", Self.double, blockCount("transformer_blocks.", in: names))
+      + modules("single_blocks", Self.single, blockCount("single_transformer_blocks.", in: names))
   }
 
   /// Query, key, value, and in single blocks the MLP's first layer, which is four times as wide.

@@ -1,7 +1,7 @@
 import NN
 import Tensor
 
-/// A FLUX transformer's weights with LoRA files merged into them: `W + strength * (alpha / rank) * B · A`.
+/// A transformer's weights with LoRA files merged into them: `W + strength * (alpha / rank) * B · A`.
 ///
 /// Every change of a weight is added in `f32` before it is rounded once to the weight's own type. A block-quantised
 /// weight that is changed becomes `bf16`; all others stay what and where they are.
@@ -16,7 +16,7 @@ public struct LoRAWeights: WeightSource {
     var scale: Float
   }
 
-  /// Reads the files, whose names may be diffusers', peft's, kohya's or black-forest-labs', and holds them against the
+  /// Reads the files, whose names may be diffusers', peft's, kohya's or the model's authors', and holds them against the
   /// base. A file of strength 0 is read and checked too, and changes nothing.
   ///
   /// - Parameter base: under diffusers' names
@@ -60,7 +60,7 @@ public struct LoRAWeights: WeightSource {
   }
 
   private static func change(
-    _ pair: LoRAPair, _ target: FluxOriginalNames.Target, _ base: any WeightSource, _ file: LoRAFile
+    _ pair: LoRAPair, _ target: RenamedWeights.Target, _ base: any WeightSource, _ file: LoRAFile
   ) throws -> Change {
     let shape = base.shape(of: "\(target.module).weight") ?? []
     guard target.part.shape(of: pair.up.shape)?.first == shape.first else {
@@ -83,33 +83,35 @@ public struct LoRAWeights: WeightSource {
 /// Finds the layers that a module of a LoRA file changes.
 private struct LoRATargets {
   private let base: any WeightSource
-  private let originals: FluxOriginalNames?
+  private let originals: (any OriginalNames)?
   /// What kohya's scripts call a layer, where every dot is an underscore.
-  private var flattened: [String: [FluxOriginalNames.Target]] = [:]
+  private var flattened: [String: [RenamedWeights.Target]] = [:]
 
   init(_ base: any WeightSource) {
     self.base = base
-    originals = base.shape(of: "x_embedder.weight")?.first.map { FluxOriginalNames(dim: $0) }
-    let modules = base.names.filter { $0.hasSuffix(".weight") }.map { String($0.dropLast(7)) }
+    let names = base.names
+    originals = Self.originals(base, names)
+    let modules = names.filter { $0.hasSuffix(".weight") }.map { String($0.dropLast(7)) }
     for module in modules { flattened[Self.flat(module)] = [.init(module: module, part: .whole)] }
     guard let originals else { return }
-    func count(_ family: String) -> Int {
-      modules.lazy.filter { $0.hasPrefix(family) }
-        .compactMap { Int($0.dropFirst(family.count).prefix { $0 != "." }) }.filter { (0..<10_000).contains($0) }
-        .max().map { $0 + 1 } ?? 0
+    for name in originals.modules(of: names) { flattened[Self.flat(name)] = originals.targets(of: name) }
+  }
+
+  /// The names of the authors whose model this is.
+  private static func originals(_ base: any WeightSource, _ names: [String]) -> (any OriginalNames)? {
+    if let dim = base.shape(of: "x_embedder.weight")?.first { return FluxOriginalNames(dim: dim) }
+    return base.shape(of: "pos_embed.proj.weight")?.first.map {
+      SD3OriginalNames(dim: $0, layers: blockCount("transformer_blocks.", in: names))
     }
-    let names = originals.modules(
-      doubleBlocks: count("transformer_blocks."), singleBlocks: count("single_transformer_blocks."))
-    for name in names { flattened[Self.flat(name)] = originals.targets(of: name) }
   }
 
   /// The layers under diffusers' names; empty when the base has none of them.
-  func targets(of module: String) -> [FluxOriginalNames.Target] {
+  func targets(of module: String) -> [RenamedWeights.Target] {
     let found = candidates(of: module)
     return found.allSatisfy { base.shape(of: "\($0.module).weight") != nil } ? found : []
   }
 
-  private func candidates(of module: String) -> [FluxOriginalNames.Target] {
+  private func candidates(of module: String) -> [RenamedWeights.Target] {
     for prefix in ["lora_unet_", "lora_transformer_"] where module.hasPrefix(prefix) {
       return flattened[String(module.dropFirst(prefix.count))] ?? []
     }
