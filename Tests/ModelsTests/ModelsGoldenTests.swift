@@ -27,6 +27,8 @@ import Testing
     case .t5Encoder: try expectOutputs(golden, t5Outputs(golden))
     case .autoencoderKL: try expectOutputs(golden, autoencoderOutputs(golden))
     case .pipeline: try checkPipeline(golden)
+    case .pipelineWithoutT5: try checkPipelineWithoutT5(golden)
+    case .imageToImage: try checkImageToImage(golden)
     }
   }
 }
@@ -34,7 +36,9 @@ import Testing
 extension ModelsKind {
   var dependsOnKernels: Bool {
     switch self {
-    case .block, .fluxTransformer, .sd3Transformer, .clipText, .t5Encoder, .autoencoderKL, .pipeline: true
+    case .block, .fluxTransformer, .sd3Transformer, .clipText, .t5Encoder, .autoencoderKL, .pipeline,
+      .pipelineWithoutT5, .imageToImage:
+      true
     default: false
     }
   }

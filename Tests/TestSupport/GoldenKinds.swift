@@ -48,6 +48,8 @@ public enum ModelsKind: String, GoldenKind {
   case t5Encoder = "t5_encoder"
   case autoencoderKL = "autoencoder_kl"
   case pipeline = "pipeline_run"
+  case pipelineWithoutT5 = "pipeline_run_without_t5"
+  case imageToImage = "pipeline_image_to_image"
 }
 
 /// The kinds that the test target of the ConceptAttention module runs.
