@@ -17,3 +17,20 @@ extension KeyedDecodingContainer {
     .dataCorrupted(.init(codingPath: codingPath + [key], debugDescription: "\(key.stringValue) \(text)"))
   }
 }
+
+extension DecodingError {
+  /// One line: where and what.
+  package var summary: String {
+    func place(_ context: Context) -> String {
+      let path = context.codingPath.map(\.stringValue).joined(separator: ".")
+      return path.isEmpty ? "" : "'\(path)': "
+    }
+    switch self {
+    case .keyNotFound(let key, _): return "'\(key.stringValue)' is missing"
+    case .typeMismatch(let type, let context), .valueNotFound(let type, let context):
+      return "\(place(context))expected \(type)"
+    case .dataCorrupted(let context): return place(context) + context.debugDescription
+    @unknown default: return "\(self)"
+    }
+  }
+}

@@ -7,29 +7,70 @@ struct Info: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Shows the parts of a model: parameters, element types and the memory they take.",
     discussion: """
-      EXAMPLE
+      Opens the model as 'generate' would, so that it also tells whether its files are whole and fit each other.
+
+      EXAMPLES
           concept-attention info --model FLUX.1-schnell
+          concept-attention info --model FLUX.1-dev \\
+            --transformer flux1-dev-Q8_0.gguf --width 768 --height 1280
       """)
+
+  @Option(help: ArgumentHelp("Width of the picture that memory is told for.", valueName: "pixels"))
+  var width: Int?
+
+  @Option(help: ArgumentHelp("Height of the picture that memory is told for.", valueName: "pixels"))
+  var height: Int?
 
   @OptionGroup(title: "Model") var model: ModelOptions
 
   func run() throws {
-    let folder = try ModelFolder(EmbeddedModel(rawValue: model.model)?.folder ?? model.model)
-    let parts = try folder.parts()
+    let folder = try ModelFolder(nameOrFolder: model.model), parts = try folder.parts(model.checkpoint)
+    let pipeline = try model.open()
+    var request = GenerationRequest("")
+    (request.width, request.height) = (width, height)
+    request = try pipeline.resolved(request)
     print("\(folder.pipelineClass) in \(folder.path)")
-    var total = 0
+    print(line("part", "parameters", "in files", "type"))
     for part in parts {
-      total += part.bytes
-      let types = part.types.sorted { $0.value > $1.value }.map { $0.key.rawValue }.joined(separator: ", ")
-      print("  \(pad(part.name, 16)) \(pad(millions(part.parameters), 12)) \(pad(types, 10)) \(megabytes(part.bytes))")
+      let types = part.types.sorted { ($1.value, $0.key) < ($0.value, $1.key) }.map(\.key).joined(separator: ", ")
+      print(line(part.name, millions(part.parameters), size(part.bytes), types))
     }
-    print("  \(pad("total", 16)) \(pad("", 12)) \(pad("", 10)) \(megabytes(total)) mapped, beside the activations")
-    _ = try model.open()
+    let bytes = parts.map(\.bytes).reduce(0, +)
+    print(line("together", millions(parts.map(\.parameters).reduce(0, +)), size(bytes), ""))
+    describeMemory(parts, request, try pipeline.activationEstimate(request))
   }
 
-  private func pad(_ text: String, _ width: Int) -> String {
-    text + String(repeating: " ", count: max(0, width - text.count))
+  private func describeMemory(
+    _ parts: [ModelFolder.Part], _ request: GenerationRequest, _ estimate: ActivationEstimate
+  ) {
+    func bytes(_ isMeant: (String) -> Bool) -> Int { parts.filter { isMeant($0.name) }.map(\.bytes).reduce(0, +) }
+    let converted = parts.map(\.convertedBytes).reduce(0, +)
+    print(
+      """
+
+      Memory for one picture of \(request.width ?? 0) × \(request.height ?? 0), beside the files' pages:
+        some \(size(estimate.transformer)) while the transformer runs, some \(size(estimate.decoding)) while the picture is decoded
+      """)
+    if converted > 0 { print("  \(size(converted)) for weights converted to \(model.dtype?.rawValue ?? "")") }
+    if !model.lora.isEmpty { print("  and the matrices that LoRA files change, which are merged in memory") }
+    print(
+      """
+      Files are mapped. Every step reads the transformer's \(size(bytes { $0.hasPrefix("transformer") })): with less memory \
+      free than that, from the disk.
+      The text encoders' \(size(bytes { $0.hasPrefix("text_encoder") })) are let go once the prompt is encoded.
+      """)
   }
+
+  private func line(_ name: String, _ parameters: String, _ bytes: String, _ types: String) -> String {
+    func right(_ text: String) -> String { String(repeating: " ", count: max(0, 14 - text.count)) + text }
+    let row = "  " + name.padding(toLength: max(16, name.count), withPad: " ", startingAt: 0) + right(parameters)
+    return types.isEmpty ? row + right(bytes) : row + right(bytes) + "  " + types
+  }
+
   private func millions(_ count: Int) -> String { String(format: "%.3f M", Double(count) / 1e6) }
-  private func megabytes(_ bytes: Int) -> String { String(format: "%.1f MB", Double(bytes) / 1e6) }
+
+  private func size(_ bytes: Int) -> String {
+    bytes < 1_000_000_000
+      ? String(format: "%.1f MB", Double(bytes) / 1e6) : String(format: "%.2f GB", Double(bytes) / 1e9)
+  }
 }

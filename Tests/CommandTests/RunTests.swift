@@ -13,6 +13,7 @@ import Testing
       var noise_levels: [Double]
       var seed: Int
       var seconds: [String: Double]
+      var peak_tensor_bytes: Int
       var maps: Maps
     }
     struct Maps: Decodable {
@@ -100,6 +101,28 @@ import Testing
       #expect(try plain != nil && picture("--lora", "l.safetensors:0") == plain)
       #expect(try picture("--lora", "l.safetensors") != plain)
       #expect(try picture("--dtype", "f32") != nil)
+    }
+  }
+
+  @Test func infoTellsOfEveryPartAndOfTheMemoryARunTakes() throws {
+    try withFolder { folder in
+      let info = try Command.run("info", "--width", "256", "--height", "192", in: folder)
+      #expect(info.status == 0 && info.errors.isEmpty)
+      for part in ["text_encoder ", "text_encoder_2 ", "transformer ", "vae ", "FluxPipeline", "256 × 192", "bf16"] {
+        #expect(info.output.contains(part), "\(part)")
+      }
+      expectRefusal(try Command.run("info", "--width", "7", in: folder), "size 7")
+
+      for (width, height) in [(64, 96), (256, 192)] {
+        var request = GenerationRequest("")
+        (request.width, request.height) = (width, height)
+        let expected = try openPipeline("tiny-flux").activationEstimate(request).peak
+        let settings = ["--steps", "1", "--width", "\(width)", "--height", "\(height)"]
+        #expect(try Command.start(["generate", "a star"] + settings, in: folder).finish().status == 0)
+        let found = try Metadata("\(folder)/concept-attention-output").run.peak_tensor_bytes
+        #expect(
+          Double(found) > 0.7 * Double(expected) && Double(found) < 1.4 * Double(expected), "\(found), \(expected)")
+      }
     }
   }
 

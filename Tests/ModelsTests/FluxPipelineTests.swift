@@ -34,6 +34,20 @@ import Testing
     }
   }
 
+  @Test func processorsAreToldWhereInTheRunTheyAre() throws {
+    let pipeline = try pipeline(), spy = PassSpy()
+    var guided = request(["a star", "a house"], seeds: [1, 2])
+    (guided.trueCFG, guided.negativePrompt) = (2, "rain")
+    try _ = pipeline.generate(guided, processors: [spy])
+    let grid = TokenGrid(height: 4, width: 6)
+    let expected = [(0, 1), (1, 0.5)].flatMap { step, sigma in
+      [Pass.Branch.conditional, .unconditional].map {
+        Pass(step: step, steps: 2, sigma: Float(sigma), timestep: Float(sigma) * 1000, branch: $0, grid: grid, batch: 2)
+      }
+    }
+    #expect(spy.passes == expected)
+  }
+
   @Test func aResolvedRequestSaysEverythingAndGivesTheSamePicture() throws {
     let pipeline = try pipeline()
     var request = GenerationRequest("a star")

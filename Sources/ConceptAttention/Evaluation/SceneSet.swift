@@ -1,4 +1,5 @@
 import Foundation
+import Models
 import Tensor
 
 /// Pictures with exact masks, and how to run a model on them: a folder with `manifest.json` (what is in the pictures),
@@ -51,7 +52,7 @@ public struct SceneSet: Sendable {
     do {
       return try JSONDecoder().decode(type, from: data)
     } catch let error as DecodingError {
-      throw SceneSetError(path, .badJSON("\(error)"))
+      throw SceneSetError(path, .badJSON(error.summary))
     }
   }
 }

@@ -49,13 +49,23 @@ struct SpatialAttention: Sendable {
   /// The head is wider than the attention kernels go (512 channels), so queries are taken some rows at a time, with
   /// plain products between.
   private func attend(_ query: Tensor, _ key: Tensor, _ value: Tensor) -> Tensor {
-    let positions = query.shape[1], rows = max(64, min(positions, (16 << 20) / positions))
+    let positions = query.shape[1], rows = Self.rows(of: positions)
     let scale = 1 / Float(query.shape[2]).squareRoot(), keys = key.transposed()
     let parts = stride(from: 0, to: positions, by: rows).map { start in
       let some = query.narrow(1, from: start, count: min(rows, positions - start))
       return Tensor.matmul(Tensor.matmul(some * scale, keys).softmax(), value)
     }
     return parts.count == 1 ? parts[0] : concatenated(parts, axis: 1)
+  }
+}
+
+extension SpatialAttention {
+  /// Queries taken at once.
+  private static func rows(of positions: Int) -> Int { max(64, min(positions, (16 << 20) / positions)) }
+
+  /// What it holds at most: logits and probabilities of some rows, and its inputs and outputs.
+  static func floats(positions: Int, channels: Int) -> Int {
+    2 * positions * min(positions, rows(of: positions)) + 7 * positions * channels
   }
 }
 

@@ -7,7 +7,7 @@ public struct ModelFolder: Sendable {
   public let path: String
   /// `_class_name` of `model_index.json`, such as `FluxPipeline`.
   public let pipelineClass: String
-  private let components: Set<String>
+  let components: Set<String>
 
   /// - Throws: `ModelError` when the folder or its index is missing or malformed
   public init(_ path: String) throws {
@@ -73,48 +73,5 @@ func decodeJSON<Value: Decodable>(_ type: Value.Type, path: String) throws -> Va
     return try JSONDecoder().decode(type, from: data)
   } catch let error as DecodingError {
     throw ModelError(path, .badConfig(error.summary))
-  }
-}
-
-extension DecodingError {
-  /// One line: where and what.
-  fileprivate var summary: String {
-    func place(_ context: Context) -> String {
-      let path = context.codingPath.map(\.stringValue).joined(separator: ".")
-      return path.isEmpty ? "" : "'\(path)': "
-    }
-    switch self {
-    case .keyNotFound(let key, _): return "'\(key.stringValue)' is missing"
-    case .typeMismatch(let type, let context), .valueNotFound(let type, let context):
-      return "\(place(context))expected \(type)"
-    case .dataCorrupted(let context): return place(context) + context.debugDescription
-    @unknown default: return "\(self)"
-    }
-  }
-}
-
-extension ModelFolder {
-  /// One component's weights, by numbers.
-  public struct Part: Sendable {
-    public let name: String
-    public let parameters: Int
-    public let bytes: Int
-    /// Parameters by element type.
-    public let types: [DType: Int]
-  }
-
-  /// The components that have weights, in order of name. Only headers are read.
-  public func parts() throws -> [Part] {
-    try components.sorted().compactMap { name in
-      guard FileManager.default.fileExists(atPath: "\(folder(name))/config.json") else { return nil }
-      let source = try weights(name)
-      var types: [DType: Int] = [:], bytes = 0
-      for weight in source.names {
-        let tensor = try source.parameter(weight).tensor
-        types[tensor.dtype, default: 0] += tensor.count
-        bytes += tensor.byteCount
-      }
-      return Part(name: name, parameters: types.values.reduce(0, +), bytes: bytes, types: types)
-    }
   }
 }

@@ -38,7 +38,7 @@ public struct FluxPipeline: FlowMatchPipeline {
     let isDistilled = flux.config.guidanceEmbeds
     return FamilySettings(
       name: "FLUX.1", size: 1024, maximumSize: 8192, steps: isDistilled ? 28 : 4, guidance: .distilled(3.5),
-      sequenceLength: isDistilled ? 512 : 256)
+      sequenceLength: isDistilled ? 512 : 256, floatsPerToken: 14 * flux.config.dim)
   }
 
   public func schedule(steps: Int, grid: TokenGrid) throws -> FlowMatchSchedule {

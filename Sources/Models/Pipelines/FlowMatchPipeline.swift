@@ -71,6 +71,8 @@ public struct FamilySettings: Sendable {
   public var steps: Int
   public var guidance: Guidance
   public var sequenceLength: Int
+  /// How many numbers a pass holds at most per token, image and text: measured, in widths of the model.
+  public var floatsPerToken: Int
   public var longestSequence = 512
   /// The most of CLIP's layers a prompt can leave out; nil when prompts don't have CLIP's states.
   public var maximumClipSkip: Int?
@@ -106,7 +108,7 @@ extension FlowMatchPipeline {
     }
     try run.finish()
     seconds.transformer = watch.lap()
-    let image = (vae.decode(vae.unscaled(unpacked(latents, plan.grid))) * 0.5 + 0.5).clamped(min: 0, max: 1)
+    let image = decoded(vae.unscaled(unpacked(latents, plan.grid)))
     seconds.decoding = watch.lap()
     return GenerationResult(image: image, fired: run.fired, seconds: seconds)
   }
@@ -140,6 +142,14 @@ extension FlowMatchPipeline {
     try run.finish()
     seconds.transformer = watch.lap()
     return ObservationResult(fired: run.fired, seconds: seconds)
+  }
+
+  /// Pictures one by one: the autoencoder's activations are many times those of the transformer.
+  ///
+  /// - Returns: `[batch, 3, height, width]` in 0 … 1
+  private func decoded(_ latents: Tensor) -> Tensor {
+    let pictures = (0..<latents.shape[0]).map { vae.decode(latents.narrow(0, from: $0, count: 1)) }
+    return (concatenated(pictures) * 0.5 + 0.5).clamped(min: 0, max: 1)
   }
 
   /// The velocity of one step, of all branches that guidance needs.

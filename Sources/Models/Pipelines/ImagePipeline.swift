@@ -22,6 +22,11 @@ public protocol ImagePipeline: Sendable {
   /// - Throws: `RequestError`
   func noiseLevels(_ request: GenerationRequest) throws -> [Float]
 
+  /// Roughly what tensors will hold at most.
+  ///
+  /// - Throws: `RequestError`
+  func activationEstimate(_ request: GenerationRequest) throws -> ActivationEstimate
+
   /// Generates one picture per prompt.
   ///
   /// - Throws: `RequestError` for a request that cannot be met, `HookError`, and whatever `onStep` throws to stop

@@ -32,7 +32,8 @@ public struct StableDiffusion3Pipeline: FlowMatchPipeline {
     FamilySettings(
       name: "Stable Diffusion 3", size: sd3.config.sampleSize * vae.config.scale,
       maximumSize: min(8192, sd3.config.posEmbedMaxSize * sizeMultiple), steps: 28, guidance: .classifierFree(7),
-      sequenceLength: 256, maximumClipSkip: textEncoders.maximumClipSkip, skipsLayers: true)
+      sequenceLength: 256, floatsPerToken: (sd3.config.dualAttentionLayers.isEmpty ? 12 : 15) * sd3.config.dim,
+      maximumClipSkip: textEncoders.maximumClipSkip, skipsLayers: true)
   }
 
   public func encode(_ prompts: [String], maxSequenceLength: Int, clipSkip: Int? = nil) throws -> EncodedPrompts {

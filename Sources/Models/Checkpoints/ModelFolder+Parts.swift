@@ -1,0 +1,53 @@
+import Foundation
+import NN
+import Tensor
+
+extension ModelFolder {
+  /// One component's weights, by numbers.
+  public struct Part: Sendable {
+    public let name: String
+    public var parameters = 0
+    /// In the file.
+    public var bytes = 0
+    /// Beside the file: weights that are converted when they are loaded.
+    public var convertedBytes = 0
+    /// Parameters by what the file has them as, such as `bf16` or `Q8_0`.
+    public var types: [String: Int] = [:]
+  }
+
+  /// The components that have weights, in order of name. Only headers are read.
+  ///
+  /// - Parameter options: files that stand in for a component, and the type weights are converted to; LoRA files are not
+  ///   looked at
+  /// - Throws: `ModelError`, `SafetensorsError`, `GGUFError`, `FileError`
+  public func parts(_ options: CheckpointOptions = .init()) throws -> [Part] {
+    let files = ["transformer": options.transformerFile, "vae": options.autoencoderFile].compactMapValues { $0 }
+    return try components.union(files.keys).sorted().compactMap { (name) -> Part? in
+      if let path = files[name] { return try part(name, openWeights(path), options.weightType) }
+      guard FileManager.default.fileExists(atPath: "\(folder(name))/config.json") else { return nil }
+      return try part(name, weights(name), options.weightType)
+    }
+  }
+
+  private func part(_ name: String, _ source: any WeightSource, _ wanted: DType?) throws -> Part {
+    var part = Part(name: name)
+    for weight in source.names {
+      let parameter = try source.parameter(weight), count = parameter.shape.reduce(1, *)
+      part.parameters += count
+      let type: String
+      switch parameter {
+      case .dense(let tensor):
+        type = tensor.dtype.rawValue
+        part.bytes += tensor.byteCount
+      case .quantized(let matrix):
+        type = "\(matrix.format)"
+        part.bytes += matrix.byteCount
+      }
+      part.types[type, default: 0] += count
+      if let wanted, parameter.shape.count >= 2, type != wanted.rawValue {
+        part.convertedBytes += count * wanted.size
+      }
+    }
+    return part
+  }
+}
