@@ -3,6 +3,7 @@ import Foundation
 import Models
 import NN
 import Tensor
+import TestSupport
 import Testing
 
 final class FadingAttention: AttentionProcessor {
@@ -46,15 +47,10 @@ func fadedPicture(_ prompt: String, concepts names: [String], to path: String) t
   }
 
   @Test func theArticleShowsTheCodeThatIsTested() throws {
-    let tests = URL(fileURLWithPath: #filePath)
-    let article = tests.deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
-      .appendingPathComponent("Sources/ConceptAttention/ConceptAttention.docc/YourFirstProcessor.md")
-    let source = try String(contentsOf: tests, encoding: .utf8)
-    let blocks = try String(contentsOf: article, encoding: .utf8).components(separatedBy: "```swift\n").dropFirst()
+    let blocks = try Article.blocks(
+      "swift", of: "Sources/ConceptAttention/ConceptAttention.docc/YourFirstProcessor.md")
+    let source = try Article.source("Tests/ConceptAttentionTests/WalkthroughTests.swift")
     #expect(blocks.count == 2)
-    for block in blocks {
-      let code = try #require(block.components(separatedBy: "```").first)
-      #expect(source.contains(code), "the article's code differs from the test's")
-    }
+    for block in blocks { #expect(source.contains(block), "the article's code differs from the test's") }
   }
 }
