@@ -72,7 +72,7 @@ struct OutputOptions: ParsableArguments {
 
 extension ColorMap: ExpressibleByArgument {}
 
-/// Collects what `--save-tensors` writes.
+/// Collects what `--save-tensors` writes. Of several draws of noise, the activations are those of the last.
 final class TensorRecorder {
   let path: String
   private let method: ConceptAttention

@@ -102,7 +102,7 @@ struct Segment: ParsableCommand {
       }
       progress.finish()
       clock.add(result.seconds)
-      let metadata = try metadata(request, names, options, clock.seconds)
+      let metadata = try metadata(request, names, options, pipeline, clock.seconds)
       try withoutInterrupts {
         var paths = try writer.write(image: source, maps: method.maps(), title: picture, metadata: metadata)
         if let recorder {
@@ -136,13 +136,18 @@ struct Segment: ParsableCommand {
   }
 
   private func metadata(
-    _ request: ObservationRequest, _ names: [String], _ options: ConceptAttentionOptions,
+    _ request: ObservationRequest, _ names: [String], _ options: ConceptAttentionOptions, _ pipeline: any ImagePipeline,
     _ seconds: RunMetadata.Seconds
   ) throws -> RunMetadata {
-    RunMetadata(
+    var steps: Int?, maps = RunMetadata.Maps(concepts, options)
+    if looking.timesteps != nil {
+      steps = try looking.steps ?? pipeline.resolved(GenerationRequest("")).steps
+      maps.timesteps = request.noiseLevels.map(\.step)
+    }
+    return RunMetadata(
       command: "segment", model: try .init(model), prompt: looking.prompt, picture: picture, concepts: names,
-      width: request.width ?? 0, height: request.height ?? 0, steps: looking.steps, guidance: request.guidance,
+      width: request.width ?? 0, height: request.height ?? 0, steps: steps, guidance: request.guidance,
       noiseLevels: request.noiseLevels.map(\.sigma), samples: request.samples, seed: request.seed,
-      maxSequenceLength: request.maxSequenceLength, maps: .init(concepts, options), seconds: seconds)
+      maxSequenceLength: request.maxSequenceLength, maps: maps, seconds: seconds)
   }
 }

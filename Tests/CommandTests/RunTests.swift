@@ -18,6 +18,7 @@ import Testing
     }
     struct Maps: Decodable {
       var layers: [Int]
+      var timesteps: [Int]?
       var blurs: Bool
     }
     var run: Run
@@ -80,6 +81,7 @@ import Testing
       }
       let levels = try run("--steps", "4", "--timesteps", "1,3", "--samples", "2")
       #expect(levels.run.noise_levels == [0.75, 0.25] && levels.run.samples == 2)
+      #expect(levels.run.steps == 4 && levels.run.maps.timesteps == [1, 3])
       #expect(levels.run.width == 96 && levels.run.height == 64)
       #expect(levels.maps.filter { $0.hasPrefix("step") } == ["step.1", "step.3"])
       let paper = try run("--preset", "paper", "--layers", "0-1", "--noise", "0.25").run

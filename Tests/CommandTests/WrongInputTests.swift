@@ -66,6 +66,26 @@ import Testing
       try FileManager.default.removeItem(atPath: weights)
       try refusal("transformer", "safetensors", "missing")
 
+      let names = tensors.keys.sorted(), half = names.count / 2
+      var index = ["metadata": ["total_size": "0"], "weight_map": [:]]
+      for (number, part) in [names[..<half], names[half...]].enumerated() {
+        let shard = "shard-\(number).safetensors", chosen = tensors.filter { part.contains($0.key) }
+        try SafetensorsFile.write(chosen, to: "\(model)/transformer/\(shard)")
+        for name in part { index["weight_map"]?[name] = shard }
+      }
+      try JSONSerialization.data(withJSONObject: index).write(to: URL(fileURLWithPath: "\(weights).index.json"))
+      #expect(try Command.run("info", "--model", model, in: folder).status == 0)
+      try Data(repeating: 7, count: 4096).write(to: URL(fileURLWithPath: "\(model)/transformer/shard-1.safetensors"))
+      try refusal("shard-1.safetensors")
+      try FileManager.default.removeItem(atPath: "\(model)/transformer/shard-1.safetensors")
+      try refusal("shard-1.safetensors")
+
+      let single = "\(folder)/single.safetensors"
+      try SafetensorsFile.write(tensors.filter { $0.key != "proj_out.bias" }, to: single)
+      expectRefusal(
+        try Command.run("generate", "a star", "--transformer", single, in: folder), "'proj_out.bias' is missing",
+        "the file's shapes say attention_head_dim 32")
+
       let config = "\(model)/vae/config.json"
       try FileManager.default.removeItem(atPath: config)
       try whole.write(to: URL(fileURLWithPath: weights))

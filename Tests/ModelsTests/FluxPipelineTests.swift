@@ -103,12 +103,26 @@ import Testing
       #expect(picture.amax().item > picture.amin().item)
     }
     let folder = try ModelFolder(nameOrFolder: "tiny-flux"), source = try folder.weights("transformer")
-    let lora = [LoRAFile(path: "nowhere.safetensors", strength: 1)]
-    #expect(throws: (any Error).self) { try FluxCheckpoint(folder: folder, .init(loras: lora)).transformer() }
     let converted = ConvertedWeights(source, to: .f16)
     for name in source.names {
       let old = try source.parameter(name).tensor, new = try converted.parameter(name).tensor
       #expect(new.dtype == (old.rank < 2 ? old.dtype : .f16), "\(name)")
+    }
+  }
+
+  @Test func aMergedWeightIsRoundedOnceToTheTypeAskedFor() throws {
+    let path = FileManager.default.temporaryDirectory.appendingPathComponent("lora-\(UUID()).safetensors").path
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    var generator = Generator(seed: 1)
+    let down = generator.randn([1, 128]) * 0.01, up = generator.randn([64, 1])
+    try SafetensorsFile.write(["proj_out.lora_A.weight": down, "proj_out.lora_B.weight": up], to: path)
+    let folder = try ModelFolder(nameOrFolder: "tiny-flux"), name = "proj_out.weight"
+    let base = try folder.weights("transformer").parameter(name).tensor
+    let exact = base.converted(to: .f32) + Tensor.matmul(up, down)
+    for type in [DType.f32, .bf16] {
+      let options = CheckpointOptions(loras: [LoRAFile(path: path)], weightType: type)
+      let merged = try FluxCheckpoint(folder: folder, options).transformer().weights.parameter(name).tensor
+      #expect(base.dtype == .bf16 && merged.isIdentical(to: exact.converted(to: type)))
     }
   }
 
