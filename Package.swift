@@ -37,7 +37,8 @@ let package = Package(
     .executableTarget(
       name: "concept-attention",
       dependencies: [
-        "ConceptAttention", "Models", "NN", "Tensor", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "ConceptAttention", "Models", "NN", "Tensor",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),
     .executableTarget(

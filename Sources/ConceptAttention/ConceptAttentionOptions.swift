@@ -37,8 +37,8 @@ public struct ConceptAttentionOptions: Sendable, Equatable {
   public static let `default` = ConceptAttentionOptions()
 
   /// As the paper's tables were made (FLUX.1, issue 12 of the authors' repository): layers 14 to 17, concept vectors
-  /// normalised over the concepts, blurred maps. For pictures that exist, `ObservationRequest.usePaperSettings()` is the
-  /// rest of that protocol.
+  /// normalised over the concepts, blurred maps. For pictures that exist, `ObservationRequest.usePaperSettings()` is
+  /// the rest of that protocol.
   public static let paper: ConceptAttentionOptions = {
     var options = ConceptAttentionOptions(layers: [14, 15, 16, 17])
     options.conceptScaling = .overConcepts
@@ -46,10 +46,11 @@ public struct ConceptAttentionOptions: Sendable, Equatable {
     return options
   }()
 
-  /// As the authors' code does it for Stable Diffusion 3, where it departs from the paper: image vectors come from a second
-  /// attention, in which image tokens see concepts in place of the prompt; vectors are averaged over the steps before
-  /// anything is multiplied; concept vectors have length 1. Takes concepts joined into one sentence, see
-  /// `ConceptSet(_:joined:)`. Their code looks at the unconditional branch when there is guidance; set `branch` for that.
+  /// As the authors' code does it for Stable Diffusion 3, where it departs from the paper: image vectors come from a
+  /// second attention, in which image tokens see concepts in place of the prompt; vectors are averaged over the steps
+  /// before anything is multiplied; concept vectors have length 1. Takes concepts joined into one sentence, see
+  /// `ConceptSet(_:joined:)`. Their code looks at the unconditional branch when there is guidance; set `branch` for
+  /// that.
   public static let authorsSD3: ConceptAttentionOptions = {
     var options = ConceptAttentionOptions()
     options.imageOutputs = .readingConcepts
@@ -60,8 +61,8 @@ public struct ConceptAttentionOptions: Sendable, Equatable {
 }
 
 extension ObservationRequest {
-  /// As the paper's tables were made: five draws of noise at level 0.5, and norms that are told no pooled prompt. (There
-  /// the picture was 1024 px square, brought there from 512 px by repeating pixels.)
+  /// As the paper's tables were made: five draws of noise at level 0.5, and norms that are told no pooled prompt.
+  /// (There the picture was 1024 px square, brought there from 512 px by repeating pixels.)
   public mutating func usePaperSettings() {
     noiseLevels = [NoiseLevel(0.5)]
     samples = 5
@@ -96,8 +97,8 @@ public enum SaliencyNormalization: String, Sendable, CaseIterable {
 
 public enum ConceptScaling: String, Sendable, CaseIterable {
   case none
-  /// Shifted to a minimum of 0 and a sum of 1 over the concepts, channel by channel, as the code behind the paper's tables
-  /// does and the paper does not say.
+  /// Shifted to a minimum of 0 and a sum of 1 over the concepts, channel by channel, as the code behind the paper's
+  /// tables does and the paper does not say.
   case overConcepts
   /// Divided by their length.
   case length
@@ -106,8 +107,8 @@ public enum ConceptScaling: String, Sendable, CaseIterable {
 public enum StepAveraging: String, Sendable, CaseIterable {
   /// The scores of every step, each normalised alone: concepts × tokens numbers are kept.
   case scores
-  /// The vectors, which are multiplied at the end: (concepts + tokens) × width numbers are kept for every layer, and there
-  /// are no maps by step. Attention probabilities have no vectors; their scores are averaged.
+  /// The vectors, which are multiplied at the end: (concepts + tokens) × width numbers are kept for every layer, and
+  /// there are no maps by step. Attention probabilities have no vectors; their scores are averaged.
   case vectors
 }
 

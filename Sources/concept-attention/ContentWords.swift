@@ -5,8 +5,8 @@ func contentWords(_ prompt: String) -> [String] {
     .filter { !stopWords.contains($0) && seen.insert($0).inserted }
 }
 
-/// Words that are no concepts of their own. Colours are among them: they belong to the thing they describe, and a map of
-/// "red" would only take that thing's spot from it.
+/// Words that are no concepts of their own. Colours are among them: they belong to the thing they describe, and a map
+/// of "red" would only take that thing's spot from it.
 private let stopWords: Set<String> = Set(
   """
   a an the and or but nor of in on at by for with without to from into onto over under above below between behind

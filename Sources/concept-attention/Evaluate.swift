@@ -8,8 +8,8 @@ struct Evaluate: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Measures concept maps against masks.",
     discussion: """
-      Shows every picture of a set of scenes to the model once per noise level and scores the maps of attention outputs \
-      and of both directions of cross-attention, per layer and together: accuracy, IoU and average precision.
+      Shows every picture of a set of scenes to the model once per noise level and scores the maps of attention \
+      outputs and of both directions of cross-attention, per layer and together: accuracy, IoU and average precision.
 
       EXAMPLE
           concept-attention evaluate --output metrics.json

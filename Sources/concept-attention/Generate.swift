@@ -9,8 +9,8 @@ struct Generate: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Generates a picture and a map for each concept.",
     discussion: """
-      Concepts are the prompt's content words unless --concepts names them. Size, steps and guidance are what suits the \
-      model unless given. A seed gives the picture that diffusers gives for it, and looking at it does not change it. \
+      Concepts are the prompt's content words unless --concepts names them. Size, steps and guidance are what suits \
+      the model unless given. A seed gives the picture that diffusers gives for it, and looking at it does not change it. \
       How the maps differ by layer and step is in report.html.
 
       EXAMPLES

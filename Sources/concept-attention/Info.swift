@@ -49,14 +49,15 @@ struct Info: ParsableCommand {
       """
 
       Memory for one picture of \(request.width ?? 0) × \(request.height ?? 0), beside the files' pages:
-        some \(size(estimate.transformer)) while the transformer runs, some \(size(estimate.decoding)) while the picture is decoded
+        some \(size(estimate.transformer)) while the transformer runs
+        some \(size(estimate.decoding)) while the picture is decoded
       """)
     if converted > 0 { print("  \(size(converted)) for weights converted to \(model.dtype?.rawValue ?? "")") }
     if !model.lora.isEmpty { print("  and the matrices that LoRA files change, which are merged in memory") }
     print(
       """
-      Files are mapped. Every step reads the transformer's \(size(bytes { $0.hasPrefix("transformer") })): with less memory \
-      free than that, from the disk.
+      Files are mapped. Every step reads the transformer's \(size(bytes { $0.hasPrefix("transformer") })): \
+      with less memory free than that, from the disk.
       The text encoders' \(size(bytes { $0.hasPrefix("text_encoder") })) are let go once the prompt is encoded.
       """)
   }

@@ -7,14 +7,18 @@ import Tensor
 struct ModelOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "A model that comes along (\(EmbeddedModel.allCases.map(\.rawValue).joined(separator: ", "))) or a folder in the diffusers layout.",
-      valueName: "name or folder"))
+      """
+      A model that comes along (\(EmbeddedModel.allCases.map(\.rawValue).joined(separator: ", "))) or a folder in the \
+      diffusers layout.
+      """, valueName: "name or folder"))
   var model = EmbeddedModel.tinyFlux.rawValue
 
   @Option(
     help: ArgumentHelp(
-      "A single file for the transformer in place of the folder's: .safetensors or .gguf, in the authors' names or diffusers'.",
-      valueName: "file"))
+      """
+      A single file for the transformer in place of the folder's: .safetensors or .gguf, in the authors' names or \
+      diffusers'.
+      """, valueName: "file"))
   var transformer: String?
 
   @Option(

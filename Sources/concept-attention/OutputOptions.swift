@@ -25,8 +25,10 @@ struct OutputOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "A site whose tensors go into that file too, such as double.2.image.attentionOutput; see 'sites'. May be repeated.",
-      valueName: "pattern"))
+      """
+      A site whose tensors go into that file too, such as double.2.image.attentionOutput; see 'sites'. May be \
+      repeated.
+      """, valueName: "pattern"))
   var saveSite: [String] = []
 
   @Flag(help: "Print what was done as JSON on standard output instead of the paths.")

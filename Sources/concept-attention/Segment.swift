@@ -9,8 +9,8 @@ struct Segment: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Maps concepts in a picture you have.",
     discussion: """
-      The picture is encoded, noised to a level, and shown to the transformer once per sample, as far as the last layer \
-      that is looked at. Name what else is in the picture among the concepts: the maps compete.
+      The picture is encoded, noised to a level, and shown to the transformer once per sample, as far as the last \
+      layer that is looked at. Name what else is in the picture among the concepts: the maps compete.
 
       EXAMPLES
         A photo, five draws of noise:

@@ -6,8 +6,9 @@ struct Sites: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Lists the places where a processor can read or rewrite a tensor.",
     discussion: """
-      A site is named block.layer.stream.point, such as double.3.image.attentionOutput, in the order of the computation. \
-      In a pattern * stands for anything, 10-14 for a range of layers, and parts left out at the end match anything.
+      A site is named block.layer.stream.point, such as double.3.image.attentionOutput, in the order of the \
+      computation. In a pattern * stands for anything, 10-14 for a range of layers, and parts left out at the end \
+      match anything.
 
       EXAMPLES
         Everything of the first block:

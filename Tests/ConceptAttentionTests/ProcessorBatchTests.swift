@@ -5,8 +5,8 @@ import Tensor
 import TestSupport
 import Testing
 
-/// Every shipped processor with several pictures at once, with both branches of guidance and on a grid that is not square:
-/// a picture has the numbers it has alone.
+/// Every shipped processor with several pictures at once, with both branches of guidance and on a grid that is not
+/// square: a picture has the numbers it has alone.
 @Suite struct ProcessorBatchTests {
   private let model: FluxTransformer
   private let grid = TokenGrid(height: 2, width: 5)

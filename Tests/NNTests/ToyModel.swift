@@ -1,8 +1,8 @@
 import NN
 import Tensor
 
-/// The smallest model with everything that hooks meet: text and image streams, rotated image tokens, two blocks of which
-/// the last has no second half for text.
+/// The smallest model with everything that hooks meet: text and image streams, rotated image tokens, two blocks of
+/// which the last has no second half for text.
 struct ToyModel: StreamModel {
   static let dim = 12, heads = 3
   let toyBlocks: [ToyBlock]

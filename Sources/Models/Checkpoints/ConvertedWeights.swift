@@ -4,8 +4,8 @@ import Tensor
 /// A source whose matrices and filters are all of one element type.
 ///
 /// What has the type already stays where it lies. Anything else is converted when the model is loaded and then held in
-/// memory instead of being mapped: 2 bytes per parameter for `bf16` and `f16`, 4 for `f32`. Block-quantised matrices are
-/// unpacked. Vectors (biases, scales of norms) stay as they are: they are few, and no faster in another type.
+/// memory instead of being mapped: 2 bytes per parameter for `bf16` and `f16`, 4 for `f32`. Block-quantised matrices
+/// are unpacked. Vectors (biases, scales of norms) stay as they are: they are few, and no faster in another type.
 public struct ConvertedWeights: WeightSource {
   public let base: any WeightSource
   public let dtype: DType

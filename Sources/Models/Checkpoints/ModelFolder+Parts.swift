@@ -17,8 +17,8 @@ extension ModelFolder {
 
   /// The components that have weights, in order of name. Only headers are read.
   ///
-  /// - Parameter options: files that stand in for a component, and the type weights are converted to; LoRA files are not
-  ///   looked at
+  /// - Parameter options: files that stand in for a component, and the type weights are converted to; LoRA files are
+  ///   not looked at
   /// - Throws: `ModelError`, `SafetensorsError`, `GGUFError`, `FileError`
   public func parts(_ options: CheckpointOptions = .init()) throws -> [Part] {
     let files = ["transformer": options.transformerFile, "vae": options.autoencoderFile].compactMapValues { $0 }

@@ -30,7 +30,9 @@ public struct ModelFolder: Sendable {
   public func exists(_ component: String) -> Bool { FileManager.default.fileExists(atPath: folder(component)) }
 
   /// A component's configuration.
-  public func config<Config: Decodable>(_ component: String, as type: Config.Type, file: String = "config.json") throws -> Config {
+  public func config<Config: Decodable>(
+    _ component: String, as type: Config.Type, file: String = "config.json"
+  ) throws -> Config {
     try decodeJSON(type, path: "\(folder(component))/\(file)")
   }
 

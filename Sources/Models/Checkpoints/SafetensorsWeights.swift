@@ -33,7 +33,8 @@ public struct SafetensorsWeights: WeightSource {
         folder,
         .missingFile(
           "*.safetensors",
-          hint: pickled.map { "only '\($0)' is there: convert it to safetensors" } ?? "expected one of \(names[0]), \(names[2])"))
+          hint: pickled.map { "only '\($0)' is there: convert it to safetensors" }
+            ?? "expected one of \(names[0]), \(names[2])"))
     }
     try self.init(path: "\(folder)/\(name)")
   }

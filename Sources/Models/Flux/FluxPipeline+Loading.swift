@@ -39,13 +39,17 @@ extension FluxPipeline {
   ) throws {
     func fail(_ text: String) -> ModelError { ModelError(folder.path, .badConfig(text)) }
     guard flux.jointAttentionDim == t5.dim else {
-      throw fail("joint_attention_dim \(flux.jointAttentionDim) of the transformer, d_model \(t5.dim) of text_encoder_2")
+      throw fail(
+        "joint_attention_dim \(flux.jointAttentionDim) of the transformer, d_model \(t5.dim) of text_encoder_2")
     }
     guard flux.pooledProjectionDim == clip.dim else {
-      throw fail("pooled_projection_dim \(flux.pooledProjectionDim) of the transformer, hidden_size \(clip.dim) of text_encoder")
+      throw fail(
+        "pooled_projection_dim \(flux.pooledProjectionDim) of the transformer, hidden_size \(clip.dim) of text_encoder")
     }
     guard flux.inChannels == 4 * vae.latentChannels else {
-      throw fail("in_channels \(flux.inChannels) of the transformer, latent_channels \(vae.latentChannels) of the vae: expected 4 to 1")
+      throw fail(
+        "in_channels \(flux.inChannels) of the transformer, latent_channels \(vae.latentChannels) of the vae: "
+          + "expected 4 to 1")
     }
   }
 }

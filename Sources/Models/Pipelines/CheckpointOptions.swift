@@ -34,8 +34,8 @@ public struct CheckpointOptions: Sendable, Equatable {
     return converted(AutoencoderOriginalNames.renamed(try SafetensorsWeights(path: path)))
   }
 
-  /// A transformer's weights with the LoRA files merged into them, of the chosen type. Nothing is rounded twice: weights
-  /// are widened before the merge and narrowed after it.
+  /// A transformer's weights with the LoRA files merged into them, of the chosen type. Nothing is rounded twice:
+  /// weights are widened before the merge and narrowed after it.
   ///
   /// - Parameter weights: under diffusers' names
   func merged(_ weights: any WeightSource) throws -> any WeightSource {

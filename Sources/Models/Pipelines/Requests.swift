@@ -10,11 +10,11 @@ public struct GenerationRequest: Sendable {
   /// Pixels; nil for the checkpoint's default.
   public var width, height: Int?
   public var steps: Int?
-  /// diffusers' `guidance_scale`: what a guidance-distilled model is told (FLUX.1-dev), else the scale of classifier-free
-  /// guidance (Stable Diffusion 3).
+  /// diffusers' `guidance_scale`: what a guidance-distilled model is told (FLUX.1-dev), else the scale of
+  /// classifier-free guidance (Stable Diffusion 3).
   public var guidance: Float?
-  /// Scale of classifier-free guidance with the negative prompt, whatever else a family understands by guidance; at most
-  /// 1 means none.
+  /// Scale of classifier-free guidance with the negative prompt, whatever else a family understands by guidance; at
+  /// most 1 means none.
   public var trueCFG: Float?
   /// nil for none.
   public var skipLayers: SkipLayerGuidance?
