@@ -30,6 +30,7 @@ struct Generate: ParsableCommand {
 
   @OptionGroup(title: "Prompt") var words: PromptOptions
   @OptionGroup(title: "Picture") var picture: PictureOptions
+  @OptionGroup(title: "Run") var settings: RunOptions
   @OptionGroup(title: "Concepts") var concepts: ConceptOptions
   @OptionGroup(title: "Output") var output: OutputOptions
   @OptionGroup(title: "Model") var model: ModelOptions
@@ -138,6 +139,7 @@ struct Generate: ParsableCommand {
     request.guidance = picture.guidance
     request.trueCFG = picture.trueCfg
     request.maxSequenceLength = picture.maxSequenceLength
+    try settings.apply(to: &request)
     let result = try pipeline.resolved(request)
     if words.negativePrompt != nil, result.negativePrompt == nil {
       throw InputError(
@@ -154,7 +156,8 @@ struct Generate: ParsableCommand {
     return RunMetadata(
       command: "generate", model: try .init(model), prompt: request.prompts[0], negativePrompt: request.negativePrompt,
       concepts: names, width: width, height: height, steps: request.steps, guidance: request.guidance,
-      trueCFG: request.trueCFG,
+      trueCFG: request.trueCFG, startingImage: settings.image, strength: request.startingImage?.strength,
+      skipLayers: request.skipLayers.map { .init($0) }, clipSkip: request.clipSkip,
       noiseLevels: try pipeline.noiseLevels(request), seed: request.seed,
       maxSequenceLength: request.maxSequenceLength, maps: .init(concepts, options), seconds: seconds)
   }

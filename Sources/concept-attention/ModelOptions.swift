@@ -26,6 +26,8 @@ struct ModelOptions: ParsableArguments {
       "A single file for the autoencoder in place of the folder's, such as ae.safetensors.", valueName: "file"))
   var autoencoder: String?
 
+  @OptionGroup var textEncoders: TextEncoderOptions
+
   @Option(
     help: ArgumentHelp(
       "A LoRA file to merge into the transformer, and how strongly (1 unless given). May be repeated.",
@@ -52,14 +54,45 @@ struct ModelOptions: ParsableArguments {
   }
 
   var checkpoint: CheckpointOptions {
-    CheckpointOptions(
+    var options = CheckpointOptions(
       transformerFile: transformer, autoencoderFile: autoencoder, loras: lora.map(\.file),
       weightType: dtype.flatMap { DType(rawValue: $0.rawValue) })
+    options.clipLFile = textEncoders.clipL
+    options.clipGFile = textEncoders.clipG
+    options.t5File = textEncoders.t5
+    options.leavesOutT5 = textEncoders.withoutT5
+    return options
   }
 
   func open() throws -> any ImagePipeline {
     if let threads { Threads.count = threads }
     return try openPipeline(model, checkpoint)
+  }
+}
+
+/// Text encoders in single files, as they come beside a transformer's.
+struct TextEncoderOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp("A single file for CLIP-L in place of the folder's: clip_l.safetensors.", valueName: "file"))
+  var clipL: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "A single file for CLIP-bigG in place of the folder's (Stable Diffusion 3): clip_g.safetensors.",
+      valueName: "file"))
+  var clipG: String?
+
+  @Option(
+    help: ArgumentHelp("A single file for T5 in place of the folder's: t5xxl_fp16.safetensors.", valueName: "file"))
+  var t5: String?
+
+  @Flag(
+    help: ArgumentHelp(
+      "Do without T5, the largest text encoder (Stable Diffusion 3). Prompts are then followed less closely."))
+  var withoutT5 = false
+
+  func validate() throws {
+    if withoutT5, t5 != nil { throw ValidationError("--without-t5 and --t5 exclude each other") }
   }
 }
 

@@ -19,6 +19,11 @@ struct RunMetadata: Encodable, Sendable {
   var steps: Int?
   var guidance: Float?
   var trueCFG: Float?
+  /// The picture that a generation started from.
+  var startingImage: String?
+  var strength: Double?
+  var skipLayers: SkipLayers?
+  var clipSkip: Int?
   /// Of every step, or of every pass over a picture.
   var noiseLevels: [Float]
   var samples: Int?
@@ -32,7 +37,8 @@ struct RunMetadata: Encodable, Sendable {
 
   struct Model: Encodable {
     var name, folder, family: String
-    var transformer, autoencoder: String?
+    var transformer, autoencoder, clipL, clipG, t5: String?
+    var withoutT5: Bool
     var loras: [LoRA]
     var dtype: String?
   }
@@ -40,6 +46,17 @@ struct RunMetadata: Encodable, Sendable {
   struct LoRA: Encodable {
     var path: String
     var strength: Float
+  }
+
+  struct SkipLayers: Encodable {
+    var layers: [Int]
+    var scale: Float
+    var start, stop: Double
+
+    init(_ guidance: SkipLayerGuidance) {
+      layers = guidance.layers.sorted()
+      (scale, start, stop) = (guidance.scale, guidance.start, guidance.stop)
+    }
   }
 
   struct Maps: Encodable {
@@ -76,6 +93,8 @@ extension RunMetadata.Model {
     self.init(
       name: options.model, folder: URL(fileURLWithPath: folder.path).standardizedFileURL.path,
       family: folder.pipelineClass, transformer: options.transformer, autoencoder: options.autoencoder,
+      clipL: options.textEncoders.clipL, clipG: options.textEncoders.clipG, t5: options.textEncoders.t5,
+      withoutT5: options.textEncoders.withoutT5,
       loras: options.lora.map { .init(path: $0.file.path, strength: $0.file.strength) }, dtype: options.dtype?.rawValue)
   }
 }

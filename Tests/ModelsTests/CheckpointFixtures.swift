@@ -74,8 +74,8 @@ enum TinyFlux {
   }
 
   /// The autoencoder as `ae.safetensors` has it.
-  static func originalAutoencoder() throws -> [String: Tensor] {
-    let source = try tensors(autoencoderCase().path("vae"))
+  static func originalAutoencoder(_ folder: String? = nil) throws -> [String: Tensor] {
+    let source = try tensors(folder ?? autoencoderCase().path("vae"))
     var result: [String: Tensor] = [:]
     for (name, tensor) in source {
       var original = name.replacingOccurrences(of: "conv_shortcut", with: "nin_shortcut")

@@ -32,6 +32,9 @@ public struct AutoencoderKLConfig: Sendable, Decodable, Equatable {
   /// Of Stable Diffusion 3 and 3.5, for a file without a configuration.
   public static let stableDiffusion3 = AutoencoderKLConfig(scalingFactor: 1.5305, shiftFactor: 0.0609)
 
+  /// Of FLUX.1.
+  public static let flux1 = AutoencoderKLConfig(scalingFactor: 0.3611, shiftFactor: 0.1159)
+
   /// The autoencoders of 16 channels: those of Stable Diffusion 3 and FLUX.1 have the same shape.
   init(scalingFactor: Float, shiftFactor: Float) {
     inChannels = 3

@@ -21,12 +21,23 @@ extension ModelFolder {
   ///   not looked at
   /// - Throws: `ModelError`, `SafetensorsError`, `GGUFError`, `FileError`
   public func parts(_ options: CheckpointOptions = .init()) throws -> [Part] {
-    let files = ["transformer": options.transformerFile, "vae": options.autoencoderFile].compactMapValues { $0 }
-    return try components.union(files.keys).sorted().compactMap { (name) -> Part? in
+    let files = files(options).compactMapValues { $0 }
+    let leftOut: Set<String> = options.leavesOutT5 ? ["text_encoder_3"] : []
+    return try components.union(files.keys).subtracting(leftOut).sorted().compactMap { (name) -> Part? in
       if let path = files[name] { return try part(name, openWeights(path), options.weightType) }
       guard FileManager.default.fileExists(atPath: "\(folder(name))/config.json") else { return nil }
       return try part(name, weights(name), options.weightType)
     }
+  }
+
+  /// The files that stand in for components.
+  private func files(_ options: CheckpointOptions) -> [String: String?] {
+    let parts = ["transformer": options.transformerFile, "vae": options.autoencoderFile]
+    let encoders =
+      pipelineClass == "StableDiffusion3Pipeline"
+      ? ["text_encoder": options.clipLFile, "text_encoder_2": options.clipGFile, "text_encoder_3": options.t5File]
+      : ["text_encoder": options.clipLFile, "text_encoder_2": options.t5File]
+    return parts.merging(encoders) { $1 }
   }
 
   private func part(_ name: String, _ source: any WeightSource, _ wanted: DType?) throws -> Part {

@@ -26,6 +26,12 @@ public struct ModelFolder: Sendable {
 
   public func folder(_ component: String) -> String { "\(path)/\(component)" }
 
+  /// Whether the component's folder has files of weights.
+  func hasWeights(_ component: String) -> Bool {
+    let entries = (try? FileManager.default.contentsOfDirectory(atPath: folder(component))) ?? []
+    return entries.contains { $0.hasSuffix(".safetensors") || $0.hasSuffix(".safetensors.index.json") }
+  }
+
   /// Whether the component's folder is there.
   public func exists(_ component: String) -> Bool { FileManager.default.fileExists(atPath: folder(component)) }
 

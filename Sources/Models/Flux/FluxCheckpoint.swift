@@ -1,11 +1,10 @@
-import Foundation
 import NN
 
-/// Where the parts of a FLUX.1 model come from: a folder in the diffusers layout, of which the transformer and the
-/// autoencoder may be replaced by single files.
+/// Where the parts of a FLUX.1 model come from: a folder in the diffusers layout, of which every part that has weights may
+/// be a single file instead, safetensors or GGUF.
 ///
-/// A transformer file is safetensors or GGUF, and its configuration is inferred from its shapes. An autoencoder file is
-/// safetensors, and its configuration is the folder's.
+/// A part that the folder does not have is looked for in the transformer's file. The folder is needed for
+/// `model_index.json`, tokenizers and scheduler.
 public struct FluxCheckpoint: Sendable {
   public var folder: ModelFolder
   public var options: CheckpointOptions
@@ -23,15 +22,25 @@ public struct FluxCheckpoint: Sendable {
       let config = try folder.config("transformer", as: FluxConfig.self)
       return (config, try options.merged(folder.weights("transformer")))
     }
-    let file: any WeightSource =
-      path.lowercased().hasSuffix(".gguf") ? try GGUFWeights(path: path) : try SafetensorsWeights(path: path)
-    let weights = try FluxOriginalNames.renamed(file, path: path)
+    let weights = try FluxOriginalNames.renamed(openWeights(path), path: path)
     // The one thing that no shape tells. A transformer folder is not needed for heads of 128.
-    let described = FileManager.default.fileExists(atPath: "\(folder.folder("transformer"))/config.json")
-    let axes = described ? try folder.config("transformer", as: FluxConfig.self).axesDimsRope : nil
+    let described: FluxConfig? = try options.described("transformer", folder)
+    let axes = described?.axesDimsRope
     return (try FluxConfig(inferredFrom: weights, axes: axes, path: path), try options.merged(weights))
   }
 
-  /// The autoencoder's weights, under diffusers' names.
-  public func autoencoder() throws -> any WeightSource { try options.autoencoder(folder) }
+  /// The autoencoder's configuration and weights, under diffusers' names.
+  public func autoencoder() throws -> (config: AutoencoderKLConfig, weights: any WeightSource) {
+    try options.autoencoder(of: folder, standard: .flux1)
+  }
+
+  func clip() throws -> (config: CLIPTextConfig, weights: any WeightSource) {
+    if options.clipGFile != nil { throw ModelError(folder.path, .unsupported("FLUX.1 has no CLIP-bigG text encoder")) }
+    return try options.clip("text_encoder", of: folder, file: options.clipLFile, name: "clip_l", hint: nil)
+  }
+
+  func t5() throws -> (config: T5Config, weights: any WeightSource) {
+    if options.leavesOutT5 { throw ModelError(folder.path, .unsupported("FLUX.1 cannot do without T5")) }
+    return try options.t5("text_encoder_2", of: folder, hint: nil)
+  }
 }

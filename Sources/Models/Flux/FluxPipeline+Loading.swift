@@ -14,12 +14,9 @@ extension FluxPipeline {
   public init(_ checkpoint: FluxCheckpoint) throws {
     let folder = checkpoint.folder
     let (fluxConfig, transformer) = try checkpoint.transformer()
-    let clipConfig = try folder.config("text_encoder", as: CLIPTextConfig.self)
-    let t5Config = try folder.config("text_encoder_2", as: T5Config.self)
-    let vaeConfig = try folder.config("vae", as: AutoencoderKLConfig.self)
+    let (clipConfig, clip) = try checkpoint.clip(), (t5Config, t5) = try checkpoint.t5()
+    let (vaeConfig, vae) = try checkpoint.autoencoder()
     try FluxPipeline.check(folder, fluxConfig, clipConfig, t5Config, vaeConfig)
-    let clip = checkpoint.options.converted(try folder.weights("text_encoder"))
-    let t5 = checkpoint.options.converted(try folder.weights("text_encoder_2"))
     let inferred = checkpoint.options.transformerFile != nil
     self.init(
       clipTokenizer: try loadTokenizer(folder: folder.folder("tokenizer")),
@@ -27,7 +24,7 @@ extension FluxPipeline {
       clip: try load(from: clip, allowUnused: CLIPTextEncoder.mayStayUnused) { CLIPTextEncoder(clipConfig, $0) },
       t5: try load(from: t5, allowUnused: T5Encoder.mayStayUnused) { T5Encoder(t5Config, $0) },
       flux: try load(from: transformer, hint: fluxConfig.hint(inferred: inferred)) { FluxTransformer(fluxConfig, $0) },
-      vae: try load(from: checkpoint.autoencoder()) { AutoencoderKL(vaeConfig, $0) },
+      vae: try load(from: vae) { AutoencoderKL(vaeConfig, $0) },
       scheduler: try FlowMatchEulerScheduler(
         folder.config("scheduler", as: FlowMatchEulerScheduler.Configuration.self, file: "scheduler_config.json")),
       defaults: try PipelineDefaults(folder: folder), textWeights: [clip, t5])

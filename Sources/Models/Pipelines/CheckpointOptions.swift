@@ -8,6 +8,10 @@ public struct CheckpointOptions: Sendable, Equatable {
   public var transformerFile: String?
   /// A single file with the autoencoder's weights, in the names of its authors or of diffusers.
   public var autoencoderFile: String?
+  /// A single file for each text encoder, in the names of transformers: CLIP-L, CLIP-bigG and T5.
+  public var clipLFile, clipGFile, t5File: String?
+  /// Whether to do without T5, where the family can.
+  public var leavesOutT5 = false
   /// Merged into the transformer, in this order.
   public var loras: [LoRAFile]
   /// What matrices and filters are used as: `f32`, `bf16` or `f16`; nil for what the files have. See
@@ -26,12 +30,6 @@ public struct CheckpointOptions: Sendable, Equatable {
   /// Weights of any part, of the chosen type.
   func converted(_ weights: any WeightSource) -> any WeightSource {
     weightType.map { ConvertedWeights(weights, to: $0) } ?? weights
-  }
-
-  /// The autoencoder's weights, under diffusers' names.
-  func autoencoder(_ folder: ModelFolder) throws -> any WeightSource {
-    guard let path = autoencoderFile else { return converted(try folder.weights("vae")) }
-    return converted(AutoencoderOriginalNames.renamed(try SafetensorsWeights(path: path)))
   }
 
   /// A transformer's weights with the LoRA files merged into them, of the chosen type. Nothing is rounded twice:

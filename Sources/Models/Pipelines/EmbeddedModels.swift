@@ -32,7 +32,7 @@ public func openPipeline(_ nameOrFolder: String, _ options: CheckpointOptions = 
   let folder = try ModelFolder(nameOrFolder: nameOrFolder)
   switch folder.pipelineClass {
   case "FluxPipeline": return try FluxPipeline(FluxCheckpoint(folder: folder, options))
-  case "StableDiffusion3Pipeline": return try StableDiffusion3Pipeline(folder: folder, options)
+  case "StableDiffusion3Pipeline": return try StableDiffusion3Pipeline(SD3Checkpoint(folder: folder, options))
   case let other:
     throw ModelError(
       folder.path, .unknownFamily(found: other, known: ["FluxPipeline", "StableDiffusion3Pipeline"]))

@@ -25,30 +25,28 @@ extension FlowMatchPipeline {
   package func startingLatents(
     _ request: GenerationRequest, _ plan: FlowPlan, _ schedule: FlowMatchSchedule
   ) throws -> Tensor {
-    var generator = Generator(seed: request.seed)
-    let picture = try request.startingImage.map { start in
-      vae.scaled(posterior(try pixels(start.image, plan, filter: .lanczos)).sample(&generator))
+    let distribution = try request.startingImage.map { posterior(try pixels($0.image, plan, filter: .lanczos)) }
+    var pictures: [Tensor] = [], draws: [Tensor] = []
+    for (seed, batch) in try generators(request) {
+      var generator = Generator(seed: seed)
+      if let distribution { pictures.append(packed(vae.scaled(distribution.sample(&generator)))) }
+      draws.append(noise(&generator, batch: batch, plan, request.noiseType, packed: false))
     }
-    let noise = try noise(request, &generator, plan)
+    let noise = concatenated(draws)
     if let latents = request.latents, latents.shape != noise.shape {
       throw RequestError.badLatents(found: latents.shape, expected: noise.shape)
     }
     let start = request.latents?.converted(to: .f32) ?? noise
-    return picture.map { schedule.noised(packed($0), noise: start, index: plan.firstStep) } ?? start
+    if pictures.isEmpty { return start }
+    return schedule.noised(concatenated(pictures), noise: start, index: plan.firstStep)
   }
 
-  /// All pictures' noise by the one generator, or each by its own.
-  private func noise(_ request: GenerationRequest, _ generator: inout Generator, _ plan: FlowPlan) throws -> Tensor {
+  /// One generator that draws for all pictures, or one for each.
+  private func generators(_ request: GenerationRequest) throws -> [(seed: UInt64, batch: Int)] {
     let batch = request.prompts.count
-    guard let seeds = request.seeds else {
-      return noise(&generator, batch: batch, plan, request.noiseType, packed: false)
-    }
+    guard let seeds = request.seeds else { return [(request.seed, batch)] }
     guard seeds.count == batch else { throw RequestError.badSeeds(found: seeds.count, expected: batch) }
-    let draws = seeds.map { seed in
-      var generator = Generator(seed: seed)
-      return noise(&generator, batch: 1, plan, request.noiseType, packed: false)
-    }
-    return concatenated(draws)
+    return seeds.map { ($0, 1) }
   }
 
   /// Noise as diffusers draws it, latents first, then packed; or drawn in the packed shape.

@@ -88,8 +88,10 @@ public struct CLIPTextEncoder: Sendable {
     projection = config.hasProjection ? Linear(dim, config.projectionDim, bias: false, w["text_projection"]) : nil
   }
 
-  /// Weights a checkpoint may hold besides: a buffer of old files.
-  public static func mayStayUnused(_ name: String) -> Bool { name.hasSuffix("embeddings.position_ids") }
+  /// Weights a checkpoint may hold besides: a buffer of old files, and the scale that CLIP compares pictures with.
+  public static func mayStayUnused(_ name: String) -> Bool {
+    name.hasSuffix("embeddings.position_ids") || name == "logit_scale"
+  }
 
   public struct Output: Sendable {
     /// The embeddings and the residual stream after every layer, each `[batch, tokens, dim]`.

@@ -1,0 +1,80 @@
+import NN
+
+/// Where the parts of a Stable Diffusion 3 model come from: a folder in the diffusers layout, of which every part that has
+/// weights may be a single file instead.
+///
+/// A part that the folder does not have is looked for in the transformer's file: `sd3.5_large.safetensors` has the
+/// autoencoder, some files have the text encoders too. The folder is needed for `model_index.json`, tokenizers and
+/// scheduler.
+public struct SD3Checkpoint: Sendable {
+  public var folder: ModelFolder
+  public var options: CheckpointOptions
+
+  public init(folder: ModelFolder, _ options: CheckpointOptions = .init()) {
+    self.folder = folder
+    self.options = options
+  }
+
+  /// The transformer's configuration and weights, under diffusers' names. The shapes of a single file tell its
+  /// configuration, and a `transformer/config.json` what no shape tells, see `SD3Config.init(inferredFrom:)`.
+  ///
+  /// - Throws: `ModelError`, `SafetensorsError`, `GGUFError`, `FileError`, `LoRAError`
+  public func transformer() throws -> (config: SD3Config, weights: any WeightSource) {
+    guard let path = options.transformerFile else {
+      let config = try folder.config("transformer", as: SD3Config.self)
+      return (config, try options.merged(folder.weights("transformer")))
+    }
+    let weights = try SD3OriginalNames.renamed(openWeights(path), path: path)
+    let described: SD3Config? = try options.described("transformer", folder)
+    return (try SD3Config(inferredFrom: weights, described: described, path: path), try options.merged(weights))
+  }
+
+  /// The autoencoder's configuration and weights, under diffusers' names.
+  public func autoencoder() throws -> (config: AutoencoderKLConfig, weights: any WeightSource) {
+    try options.autoencoder(of: folder, standard: .stableDiffusion3)
+  }
+
+  /// The text encoders, and what their weights are mapped from. T5 is left out where `model_index.json` leaves it out
+  /// (`"text_encoder_3": [null, null]`) and no file has it, or by choice.
+  ///
+  /// - Parameter dim: the transformer's `joint_attention_dim`
+  /// - Throws: `ModelError` naming an encoder or tokenizer that is absent, `WeightReport`, `TokenizerError`
+  public func textEncoders(dim: Int) throws -> (encoders: SD3TextEncoders, weights: [any WeightSource]) {
+    let l = try clip("text_encoder", file: options.clipLFile, name: "clip_l")
+    let g = try clip("text_encoder_2", file: options.clipGFile, name: "clip_g")
+    let t5 = hasT5 ? try options.t5("text_encoder_3", of: folder, hint: "T5 can be left out, if you ask for it") : nil
+    let encoders = SD3TextEncoders(
+      clipL: .init(try tokenizer("tokenizer"), try encoder(l.config, l.weights)),
+      clipG: .init(try tokenizer("tokenizer_2"), try encoder(g.config, g.weights)),
+      t5: try t5.map { part in
+        let encoder = try load(from: part.weights, allowUnused: T5Encoder.mayStayUnused) { T5Encoder(part.config, $0) }
+        return .init(try tokenizer("tokenizer_3"), encoder)
+      }, dim: dim)
+    return (encoders, [l.weights, g.weights] + (t5.map { [$0.weights] } ?? []))
+  }
+
+  private var hasT5: Bool { !options.leavesOutT5 && (options.t5File != nil || folder.has("text_encoder_3")) }
+
+  /// A file may lack the projection, which is then the identity; in a folder it is one of the encoder's weights.
+  private func clip(
+    _ component: String, file: String?, name: String
+  ) throws -> (config: CLIPTextConfig, weights: any WeightSource) {
+    let part = try options.clip(
+      component, of: folder, file: file, name: name,
+      hint: "Stable Diffusion 3 needs both CLIP encoders; only T5, text_encoder_3, can be left out")
+    guard part.config.hasProjection || file != nil else {
+      throw ModelError(
+        folder.folder(component), .badConfig("'text_projection.weight' is missing, which Stable Diffusion 3 needs"))
+    }
+    return part
+  }
+
+  private func encoder(_ config: CLIPTextConfig, _ weights: any WeightSource) throws -> CLIPTextEncoder {
+    try load(from: weights, allowUnused: CLIPTextEncoder.mayStayUnused) { CLIPTextEncoder(config, $0) }
+  }
+
+  private func tokenizer(_ component: String) throws -> any Tokenizer {
+    guard folder.exists(component) else { throw ModelError(folder.path, .missingFile(component, hint: nil)) }
+    return try loadTokenizer(folder: folder.folder(component))
+  }
+}

@@ -1,0 +1,163 @@
+import Foundation
+import Models
+import NN
+import Tensor
+import TestSupport
+import Testing
+
+/// The tiny Stable Diffusion 3.5 put together from files as people have them.
+@Suite struct SD3CheckpointTests {
+  private let folder: String
+
+  init() throws { folder = try TinySD3.pipelineFolder() }
+
+  private func picture(_ folder: String, _ options: CheckpointOptions = .init()) throws -> Tensor {
+    var request = GenerationRequest("a boat")
+    (request.width, request.height, request.steps, request.maxSequenceLength) = (48, 48, 2, 8)
+    return try openPipeline(folder, options).generate(request, processors: []) { _ in }.image
+  }
+
+  /// A folder with everything but weights.
+  private func withoutWeights(_ body: (String) throws -> Void) throws {
+    try TinyFlux.withFolder { copy in
+      let files = FileManager.default
+      for entry in ["model_index.json", "scheduler", "tokenizer", "tokenizer_2", "tokenizer_3"] {
+        try files.createSymbolicLink(atPath: "\(copy)/\(entry)", withDestinationPath: "\(folder)/\(entry)")
+      }
+      for part in ["transformer", "vae", "text_encoder", "text_encoder_2", "text_encoder_3"] {
+        try files.createDirectory(atPath: "\(copy)/\(part)", withIntermediateDirectories: true)
+        try files.createSymbolicLink(
+          atPath: "\(copy)/\(part)/config.json", withDestinationPath: "\(folder)/\(part)/config.json")
+      }
+      try body(copy)
+    }
+  }
+
+  private func file(_ parts: [(prefix: String, tensors: [String: Tensor])], to path: String) throws {
+    var all: [String: Tensor] = [:]
+    for part in parts { for (name, tensor) in part.tensors { all[part.prefix + name] = tensor } }
+    try SafetensorsFile.write(all, to: path)
+  }
+
+  @Test func aWholePipelineInOneFileGivesThePictureOfTheFolder() throws {
+    try withoutWeights { copy in
+      let path = "\(copy)/sd3_medium_incl_clips_t5.safetensors"
+      try file(
+        [
+          ("model.diffusion_model.", TinySD3.originalTensors("\(folder)/transformer")),
+          ("first_stage_model.", TinyFlux.originalAutoencoder("\(folder)/vae")),
+          ("text_encoders.clip_l.transformer.", TinyFlux.tensors("\(folder)/text_encoder")),
+          ("text_encoders.clip_g.transformer.", TinyFlux.tensors("\(folder)/text_encoder_2")),
+          ("text_encoders.t5xxl.transformer.", TinyFlux.tensors("\(folder)/text_encoder_3")),
+          ("text_encoders.clip_l.", ["logit_scale": Tensor(1)]),
+        ], to: path)
+      #expect(try picture(copy, .init(transformerFile: path)).isIdentical(to: picture(folder)))
+      let error = #expect(throws: ModelError.self) { try openPipeline(copy) }
+      #expect("\(error as Any)".contains("safetensors"))
+    }
+  }
+
+  @Test func filesOfTheirOwnGiveThePictureOfTheFolder() throws {
+    try withoutWeights { copy in
+      let transformer = "\(copy)/sd3.5_medium.safetensors", autoencoder = "\(copy)/vae.safetensors"
+      let original = try TinyFlux.originalAutoencoder("\(folder)/vae")
+      try file(
+        [
+          ("model.diffusion_model.", TinySD3.originalTensors("\(folder)/transformer")),
+          ("first_stage_model.", original.mapValues { $0 * 2 }),
+        ], to: transformer)
+      try file([("", original)], to: autoencoder)
+      var options = CheckpointOptions(transformerFile: transformer, autoencoderFile: autoencoder)
+      options.clipLFile = "\(folder)/text_encoder/model.safetensors"
+      options.clipGFile = "\(folder)/text_encoder_2/model.safetensors"
+      options.t5File = "\(folder)/text_encoder_3/model.safetensors"
+      let whole = try picture(copy, options)
+      #expect(try whole.isIdentical(to: picture(folder)))
+      options.clipGFile = nil
+      let error = #expect(throws: ModelError.self) { try openPipeline(copy, options) }
+      #expect("\(error as Any)".contains("text_encoder_2"))
+      options.clipGFile = "\(folder)/text_encoder/model.safetensors"
+      #expect(throws: (any Error).self, "CLIP-L in place of CLIP-bigG") { try openPipeline(copy, options) }
+      options.clipGFile = "\(copy)/absent.safetensors"
+      #expect(throws: (any Error).self) { try openPipeline(copy, options) }
+    }
+  }
+
+  @Test func t5CanBeLeftOutByChoice() throws {
+    var options = CheckpointOptions()
+    options.leavesOutT5 = true
+    try withCopy(of: folder, without: ["text_encoder_3", "tokenizer_3"]) { copy in
+      let expected = try picture(copy)
+      #expect(try picture(folder, options).isIdentical(to: expected))
+    }
+    #expect(try !picture(folder, options).isIdentical(to: picture(folder)))
+    let pipeline = try openPipeline(folder, options)
+    #expect(try pipeline.encodePhrases(["boat"], maxSequenceLength: 8)[0].spans.count == 1)
+    options.t5File = "\(folder)/text_encoder_3/model.safetensors"
+    #expect(try picture(folder, options).isIdentical(to: changed { $0.leavesOutT5 = true }))
+  }
+
+  private func changed(_ change: (inout CheckpointOptions) -> Void) throws -> Tensor {
+    var options = CheckpointOptions()
+    change(&options)
+    return try picture(folder, options)
+  }
+
+  @Test func aTransformerInGGUFAndALowRankChangeWork() throws {
+    try TinyFlux.withFolder { copy in
+      var sketch = GGUFSketch()
+      for (name, tensor) in try TinySD3.originalTensors("\(folder)/transformer").sorted(by: { $0.key < $1.key }) {
+        sketch.add(name, tensor, type: 0)
+      }
+      let path = "\(copy)/sd3.5_medium-F32.gguf", lora = "\(copy)/lora.safetensors"
+      try Data(sketch.bytes).write(to: URL(fileURLWithPath: path))
+      let plain = try picture(folder, .init(transformerFile: path))
+      #expect(try plain.isIdentical(to: picture(folder)))
+      var generator = Generator(seed: 5)
+      try SafetensorsFile.write(
+        [
+          "transformer.transformer_blocks.0.ff.net.2.lora_A.weight": generator.randn([4, 128]),
+          "transformer.transformer_blocks.0.ff.net.2.lora_B.weight": generator.randn([32, 4]),
+        ], to: lora)
+      func changed(_ strength: Float) throws -> Tensor {
+        try picture(folder, .init(transformerFile: path, loras: [LoRAFile(path: lora, strength: strength)]))
+      }
+      #expect(try changed(0).isIdentical(to: plain) && !changed(1).isIdentical(to: plain))
+    }
+  }
+
+  @Test func t5InLlamaCppsNamesGivesThePictureOfTheFolder() throws {
+    let names = [
+      ("shared", "token_embd"), ("encoder.final_layer_norm", "enc.output_norm"), ("encoder.block.", "enc.blk."),
+      ("layer.0.layer_norm", "attn_norm"), ("layer.1.layer_norm", "ffn_norm"), ("layer.0.SelfAttention.", "attn_"),
+      ("relative_attention_bias", "rel_b"), ("layer.1.DenseReluDense.wi_0", "ffn_gate"),
+      ("layer.1.DenseReluDense.wi_1", "ffn_up"), ("layer.1.DenseReluDense.wo", "ffn_down"),
+    ]
+    try TinyFlux.withFolder { copy in
+      var sketch = GGUFSketch()
+      for (name, tensor) in try TinyFlux.tensors("\(folder)/text_encoder_3").sorted(by: { $0.key < $1.key }) {
+        let renamed = names.reduce(name) { $0.replacingOccurrences(of: $1.0, with: $1.1) }
+        sketch.add(renamed, tensor, type: 0)
+      }
+      let path = "\(copy)/t5-encoder-F32.gguf"
+      try Data(sketch.bytes).write(to: URL(fileURLWithPath: path))
+      #expect(try changed { $0.t5File = path }.isIdentical(to: picture(folder)))
+    }
+  }
+
+  @Test func fluxTakesTextEncodersInFilesButNotWhatItDoesNotHave() throws {
+    let flux = EmbeddedModel.tinyFlux.folder
+    var options = CheckpointOptions()
+    options.clipLFile = "\(flux)/text_encoder/model.safetensors"
+    options.t5File = "\(flux)/text_encoder_2/model.safetensors"
+    func states(_ pipeline: any ImagePipeline) throws -> Tensor {
+      try pipeline.encodePhrases(["a star"], maxSequenceLength: 8)[0].states
+    }
+    #expect(try states(openPipeline(flux, options)).isIdentical(to: states(openPipeline(flux))))
+    options.leavesOutT5 = true
+    #expect(throws: ModelError.self) { try openPipeline(flux, options) }
+    options.leavesOutT5 = false
+    options.clipGFile = options.clipLFile
+    #expect(throws: ModelError.self) { try openPipeline(flux, options) }
+  }
+}
