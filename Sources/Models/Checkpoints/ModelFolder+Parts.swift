@@ -1,4 +1,3 @@
-import Foundation
 import NN
 import Tensor
 
@@ -25,7 +24,9 @@ extension ModelFolder {
     let leftOut: Set<String> = options.leavesOutT5 ? ["text_encoder_3"] : []
     return try components.union(files.keys).subtracting(leftOut).sorted().compactMap { (name) -> Part? in
       if let path = files[name] { return try part(name, openWeights(path), options.weightType) }
-      guard FileManager.default.fileExists(atPath: "\(folder(name))/config.json") else { return nil }
+      guard exists("\(name)/config.json") else { return nil }
+      // The transformer's file may have it.
+      if options.transformerFile != nil, !hasWeights(name) { return nil }
       return try part(name, weights(name), options.weightType)
     }
   }
