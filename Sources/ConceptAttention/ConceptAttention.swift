@@ -6,7 +6,8 @@ import Tensor
 /// Concept tokens ride through the text half of every joint block as a stream of their own. They read concept and
 /// image keys, nobody reads them, so the picture stays bit-identical. A map is the product of concept and image
 /// attention outputs, soft-maxed over the concepts and averaged over layers and steps as they come: what is kept is
-/// concepts × tokens numbers, never the vectors.
+/// concepts × tokens numbers, never the vectors (unless `options.averaging` asks for them). Where a model reads prompts
+/// through several text encoders, a concept has a token of each, and their vectors are averaged after attention.
 ///
 /// Source: arXiv 2502.04320 §4; helblazer811/ConceptAttention.
 public final class ConceptAttention: AttentionProcessor {

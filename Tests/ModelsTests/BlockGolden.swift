@@ -88,7 +88,8 @@ private final class AttentionSpy: AttentionProcessor {
   var outputs: [String: Tensor] = [:]
 
   private static let dual: [Site.Point: String] = [
-    .dualQuery: "attn_q_dual", .dualKey: "attn_k_dual", .dualValue: "attn_v_dual", .dualAttentionOutput: "attn_out_dual",
+    .dualQuery: "attn_q_dual", .dualKey: "attn_k_dual", .dualValue: "attn_v_dual",
+    .dualAttentionOutput: "attn_out_dual",
   ]
 
   func wants(_ site: Site) -> Bool { Self.dual[site.point] != nil }

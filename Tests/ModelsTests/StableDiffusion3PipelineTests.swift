@@ -128,6 +128,26 @@ import Testing
     }
   }
 
+  /// Each generator draws from the autoencoder's posterior first, then the noise.
+  @Test func aPictureMadeFromAPictureIsThatOfItsSeedAlone() throws {
+    var generator = Generator(seed: 6)
+    let start = StartingImage((generator.rand([48, 48, 3]) * 255).converted(to: .u8), strength: 0.5)
+    let several = try picture(
+      request {
+        $0.prompts = ["a boat", "a boat"]
+        $0.seeds = [3, 9]
+        $0.startingImage = start
+      })
+    for (index, seed) in [UInt64(3), 9].enumerated() {
+      let alone = try picture(
+        request {
+          $0.seed = seed
+          $0.startingImage = start
+        })
+      #expect(alone[0].isIdentical(to: several[index]), "seed \(seed)")
+    }
+  }
+
   @Test func strengthSaysHowManyStepsAreTaken() throws {
     let black = Tensor(zeros: [48, 48, 3]).converted(to: .u8)
     for (strength, expected) in [(1.0, 4), (0.8, 4), (0.75, 3), (0.5, 2), (0.01, 1)] {

@@ -15,8 +15,9 @@ func fluxOutputs(_ golden: GoldenCase) throws -> [String: Tensor] {
   let cache = ActivationReader("residualOutput")
   let run = try HookRun([cache], on: model, pass: Pass(grid: grid))
   let input = FluxTransformer.Input(
-    image: try #require(inputs["hidden"]), text: try #require(inputs["encoder"]), pooled: try #require(inputs["pooled"]),
-    timestep: try #require(inputs["timestep"]).floats, guidance: inputs["guidance"]?.floats,
+    image: try #require(inputs["hidden"]), text: try #require(inputs["encoder"]),
+    pooled: try #require(inputs["pooled"]), timestep: try #require(inputs["timestep"]).floats,
+    guidance: inputs["guidance"]?.floats,
     positions: model.positions(grid: grid))
   var outputs = ["sample": model(input, hooks: run)]
   #expect(model(input).isIdentical(to: outputs["sample"] ?? Tensor(0)), "a reader changes the result")

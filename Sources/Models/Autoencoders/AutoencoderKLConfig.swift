@@ -69,8 +69,11 @@ public struct AutoencoderKLConfig: Sendable, Decodable, Equatable {
     guard activation == "silu" else { throw values.corrupted(.activation, "'\(activation)', expected silu") }
     let fits = blockOutChannels.allSatisfy { $0 > 0 && $0 <= 1 << 16 && $0 % normGroups == 0 }
     guard (1...8).contains(blockOutChannels.count), fits else {
-      throw values.corrupted(.blockOutChannels, "\(blockOutChannels), expected multiples of norm_num_groups \(normGroups)")
+      throw values.corrupted(
+        .blockOutChannels, "\(blockOutChannels), expected multiples of norm_num_groups \(normGroups)")
     }
-    guard scalingFactor.isFinite, scalingFactor != 0 else { throw values.corrupted(.scalingFactor, "is \(scalingFactor)") }
+    guard scalingFactor.isFinite, scalingFactor != 0 else {
+      throw values.corrupted(.scalingFactor, "is \(scalingFactor)")
+    }
   }
 }

@@ -89,7 +89,8 @@ public struct SD3ImageHalf: JointBlockHalf {
     case .zeroX(let norm):
       let modulations = norm.modulations(inputs.map(\.conditioning))
       let x = zip(inputs, modulations).map { norm($0.tokens, $1) }
-      var projections = saving(attention(zip(inputs, x).map { $0.tap(.modulated, $1.joint) }), modulations.map(\.attention))
+      let joint = zip(inputs, x).map { $0.tap(.modulated, $1.joint) }
+      var projections = saving(attention(joint), modulations.map(\.attention))
       for (index, dual) in (dualAttention?(x.map(\.dual)) ?? []).enumerated() {
         let tap = inputs[index].tap
         projections[index].saved += [

@@ -69,7 +69,9 @@ public func runJointBlock(_ block: some JointBlock, _ id: BlockID, _ streams: in
   let present = streams.indices.filter { streams[$0].families?.contains(id.family) ?? true }
   let hooks = run?.enter(id)
   let taps = present.map { Tap(run: run, hooks: hooks, block: id, stream: streams[$0].id) }
-  for (slot, index) in present.enumerated() { streams[index].tokens = taps[slot](.residualInput, streams[index].tokens) }
+  for (slot, index) in present.enumerated() {
+    streams[index].tokens = taps[slot](.residualInput, streams[index].tokens)
+  }
 
   // Tokens that go through the same weights go together. Riders may join: a product's row does not depend on the others.
   let together = grouped(present.indices) { block.half(for: streams[present[$0]].weights) }

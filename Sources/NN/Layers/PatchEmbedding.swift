@@ -38,6 +38,7 @@ public struct PatchEmbedding: Sendable {
       tensorFailure("PatchEmbedding: a grid of \(height) × \(width) patches, the table has \(maxSize) × \(maxSize)")
     }
     let top = (maxSize - height) / 2, left = (maxSize - width) / 2
-    return positions.unflattened(0, maxSize, maxSize)[top..<(top + height), left..<(left + width)].flattened(from: 0, to: 1)
+    let table = positions.unflattened(0, maxSize, maxSize)
+    return table[top..<(top + height), left..<(left + width)].flattened(from: 0, to: 1)
   }
 }
