@@ -43,6 +43,17 @@ import Testing
     }
   }
 
+  /// An id beyond the encoder's embedding would stop the program in the middle of a run.
+  @Test func aTokenizerWithMoreIdsThanItsEncoderIsRefused() throws {
+    let larger = Golden.root.appendingPathComponent("tokenizers_small/clip").path
+    try withCopy(of: TinySD3.pipelineFolder(), without: []) { folder in
+      try FileManager.default.removeItem(atPath: "\(folder)/tokenizer_2")
+      try FileManager.default.createSymbolicLink(atPath: "\(folder)/tokenizer_2", withDestinationPath: larger)
+      let error = #expect(throws: ModelError.self) { try openPipeline(folder) }
+      #expect("\(error as Any)".contains("tokenizer_2") && "\(error as Any)".contains("is 814"), "\(error as Any)")
+    }
+  }
+
   @Test func partsThatDoNotFitAreNamed() throws {
     try withCopy(of: TinySD3.pipelineFolder(), without: []) { folder in
       try FileManager.default.removeItem(atPath: "\(folder)/transformer")

@@ -19,8 +19,8 @@ extension FluxPipeline {
     try FluxPipeline.check(folder, fluxConfig, clipConfig, t5Config, vaeConfig)
     let inferred = checkpoint.options.transformerFile != nil
     self.init(
-      clipTokenizer: try loadTokenizer(folder: folder.folder("tokenizer")),
-      t5Tokenizer: try loadTokenizer(folder: folder.folder("tokenizer_2")),
+      clipTokenizer: try folder.tokenizer("tokenizer", vocabulary: clipConfig.vocabularySize),
+      t5Tokenizer: try folder.tokenizer("tokenizer_2", vocabulary: t5Config.vocabularySize),
       clip: try load(from: clip, allowUnused: CLIPTextEncoder.mayStayUnused) { CLIPTextEncoder(clipConfig, $0) },
       t5: try load(from: t5, allowUnused: T5Encoder.mayStayUnused) { T5Encoder(t5Config, $0) },
       flux: try load(from: transformer, hint: fluxConfig.hint(inferred: inferred)) { FluxTransformer(fluxConfig, $0) },

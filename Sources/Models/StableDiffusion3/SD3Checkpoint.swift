@@ -43,12 +43,15 @@ public struct SD3Checkpoint: Sendable {
     let l = try clip("text_encoder", file: options.clipLFile, name: "clip_l")
     let g = try clip("text_encoder_2", file: options.clipGFile, name: "clip_g")
     let t5 = hasT5 ? try options.t5("text_encoder_3", of: folder, hint: "T5 can be left out, if you ask for it") : nil
+    func tokenizer(_ component: String, _ vocabulary: Int) throws -> any Tokenizer {
+      try folder.tokenizer(component, vocabulary: vocabulary)
+    }
     let encoders = SD3TextEncoders(
-      clipL: .init(try tokenizer("tokenizer"), try encoder(l.config, l.weights)),
-      clipG: .init(try tokenizer("tokenizer_2"), try encoder(g.config, g.weights)),
+      clipL: .init(try tokenizer("tokenizer", l.config.vocabularySize), try encoder(l.config, l.weights)),
+      clipG: .init(try tokenizer("tokenizer_2", g.config.vocabularySize), try encoder(g.config, g.weights)),
       t5: try t5.map { part in
         let encoder = try load(from: part.weights, allowUnused: T5Encoder.mayStayUnused) { T5Encoder(part.config, $0) }
-        return .init(try tokenizer("tokenizer_3"), encoder)
+        return .init(try tokenizer("tokenizer_3", part.config.vocabularySize), encoder)
       }, dim: dim)
     return (encoders, [l.weights, g.weights] + (t5.map { [$0.weights] } ?? []))
   }
@@ -71,10 +74,5 @@ public struct SD3Checkpoint: Sendable {
 
   private func encoder(_ config: CLIPTextConfig, _ weights: any WeightSource) throws -> CLIPTextEncoder {
     try load(from: weights, allowUnused: CLIPTextEncoder.mayStayUnused) { CLIPTextEncoder(config, $0) }
-  }
-
-  private func tokenizer(_ component: String) throws -> any Tokenizer {
-    guard folder.exists(component) else { throw ModelError(folder.path, .missingFile(component, hint: nil)) }
-    return try loadTokenizer(folder: folder.folder(component))
   }
 }
