@@ -19,6 +19,9 @@ let package = Package(
       name: "bench",
       dependencies: [
         "Harness",
+        .product(name: "ConceptAttention", package: "swift-concept-attention"),
+        .product(name: "Models", package: "swift-concept-attention"),
+        .product(name: "NN", package: "swift-concept-attention"),
         .product(name: "Tensor", package: "swift-concept-attention"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],

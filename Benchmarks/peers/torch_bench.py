@@ -162,10 +162,59 @@ def safetensors(s, dtype):
     return Probed(run, lambda r: torch.stack([r[f"blocks.{i}.weight"][0] for i in range(count)]))
 
 
+def fill(module):
+    """FormulaWeights: every parameter by the formula, with a seed from its name."""
+    for name, parameter in module.named_parameters():
+        seed = 0x811C9DC5
+        for byte in name.encode():
+            seed = (seed ^ byte) * 0x01000193 & 0xFFFFFFFF
+        if parameter.dim() > 1:
+            filled = values(parameter.shape, seed, math.sqrt(3 / math.prod(parameter.shape[1:])))
+        else:
+            filled = values(parameter.shape, seed, 0.1) + (1 if name.endswith("weight") else 0)
+        parameter.data.copy_(filled)
+    return module
+
+
+def block(module, s, dtype, rotary=False):
+    """A transformer block of diffusers; its image tokens are the result."""
+    module = fill(module.to(DTYPES[dtype]).eval())
+    image = values((1, s["rows"] * s["columns"], s["dim"]), 1, dtype=DTYPES[dtype])
+    text = values((1, s["text"], s["dim"]), 2, dtype=DTYPES[dtype])
+    conditioning = values((1, s["dim"]), 3, dtype=DTYPES[dtype])
+    more = {}
+    if rotary:
+        from diffusers.models.transformers.transformer_flux import FluxPosEmbed
+
+        ids = torch.zeros(s["text"] + s["rows"] * s["columns"], 3)
+        ids[s["text"] :, 1] = torch.arange(s["rows"]).repeat_interleave(s["columns"])
+        ids[s["text"] :, 2] = torch.arange(s["columns"]).repeat(s["rows"])
+        more["image_rotary_emb"] = FluxPosEmbed(theta=10000, axes_dim=[16, 56, 56])(ids)
+    return lambda: module(hidden_states=image, encoder_hidden_states=text, temb=conditioning, **more)[1]
+
+
+def flux_double(s, dtype):
+    from diffusers.models.transformers.transformer_flux import FluxTransformerBlock
+
+    return block(FluxTransformerBlock(s["dim"], s["heads"], s["dim"] // s["heads"]), s, dtype, rotary=True)
+
+
+def flux_single(s, dtype):
+    from diffusers.models.transformers.transformer_flux import FluxSingleTransformerBlock
+
+    return block(FluxSingleTransformerBlock(s["dim"], s["heads"], s["dim"] // s["heads"]), s, dtype, rotary=True)
+
+
+def sd3_joint(s, dtype):
+    from diffusers.models.attention import JointTransformerBlock
+
+    return block(JointTransformerBlock(s["dim"], s["heads"], s["dim"] // s["heads"], qk_norm="rms_norm"), s, dtype)
+
+
 OPERATIONS = {
     "linear": linear, "attention": attention, "conv2d": conv2d, "norm-modulate": norm_modulate, "gelu": gelu,
     "softmax": softmax, "rope": rope, "convert": convert, "svd": svd, "eigh": eigh, "qr": qr,
-    "safetensors": safetensors,
+    "safetensors": safetensors, "flux-double": flux_double, "flux-single": flux_single, "sd3-joint": sd3_joint,
 }  # fmt: skip
 
 

@@ -14,6 +14,7 @@ struct Bench: ParsableCommand {
         bench peers --peer-command 'python3 Benchmarks/peers/torch_bench.py'
                                                        the same in turns with PyTorch, and a table
         bench compare ours.jsonl peer.jsonl            the table of two earlier runs
+        bench overhead                                 what ConceptAttention adds to a transformer step
       """,
-    subcommands: [Run.self, Peers.self, Compare.self, MemoryOf.self], defaultSubcommand: Run.self)
+    subcommands: [Run.self, Peers.self, Compare.self, Overhead.self, MemoryOf.self], defaultSubcommand: Run.self)
 }

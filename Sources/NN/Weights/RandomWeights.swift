@@ -1,12 +1,11 @@
-import Synchronization
 import Tensor
 
-/// Makes up a normally distributed weight for every name it is asked for: layers and whole models without a checkpoint.
+/// Makes up a normally distributed weight for every name it is asked for.
 ///
 /// A weight depends on the seed and its name only, not on the order of the questions. Matrices are scaled by
 /// `1 / sqrt(inputs)` so that activations keep their size; one-axis weights that end in `weight` (norm scales) are
 /// around 1.
-public struct RandomWeights: WeightSource {
+public struct RandomWeights: GeneratedWeights {
   public let seed: UInt64
   /// The element type of matrices; vectors are `f32`.
   public let dtype: DType
@@ -16,11 +15,7 @@ public struct RandomWeights: WeightSource {
     self.dtype = dtype
   }
 
-  public var names: [String] { [] }
-  public func shape(of name: String) -> [Int]? { nil }
-  public func parameter(_ name: String) throws -> Parameter { throw WeightProblem.missing(name) }
-
-  func tensor(_ name: String, shape: [Int]) -> Tensor {
+  public func tensor(_ name: String, shape: [Int]) -> Tensor {
     var generator = Generator(seed: seed ^ RandomWeights.hash(name))
     let values = generator.randn(shape)
     if shape.count < 2 { return name.hasSuffix("weight") ? values * 0.1 + 1 : values * 0.1 }

@@ -41,6 +41,18 @@ extension WeightSource {
   public func release() {}
 }
 
+/// A source that makes up whatever it is asked for: layers and whole models without a checkpoint, where no weight is
+/// missing and none has a wrong shape.
+public protocol GeneratedWeights: WeightSource {
+  func tensor(_ name: String, shape: [Int]) -> Tensor
+}
+
+extension GeneratedWeights {
+  public var names: [String] { [] }
+  public func shape(of name: String) -> [Int]? { nil }
+  public func parameter(_ name: String) throws -> Parameter { throw WeightProblem.missing(name) }
+}
+
 /// Weights held in memory by name.
 public struct DictionaryWeights: WeightSource {
   public var tensors: [String: Tensor]

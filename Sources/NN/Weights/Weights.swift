@@ -53,7 +53,7 @@ public struct Weights {
   private func take(_ name: String, _ shape: [Int]) -> Parameter? {
     let name = full(name)
     ledger.taken.insert(name)
-    if let random = source as? RandomWeights { return .dense(random.tensor(name, shape: shape)) }
+    if let generated = source as? any GeneratedWeights { return .dense(generated.tensor(name, shape: shape)) }
     guard let found = source.shape(of: name) else {
       ledger.problems.append(.missing(name))
       return nil

@@ -23,6 +23,9 @@ enum Operations {
     "eigh": eigh,
     "qr": qr,
     "safetensors": safetensors,
+    "flux-double": fluxDouble,
+    "flux-single": fluxSingle,
+    "sd3-joint": sd3Joint,
   ]
 
   /// An operation with one tensor as its result.
