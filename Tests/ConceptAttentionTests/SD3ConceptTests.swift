@@ -13,7 +13,7 @@ import Testing
   private let names = ["cat", "boat", "lake"]
 
   init() throws {
-    let golden = try #require(Golden.all.first { $0.name == "pipelines/sd35/run-cfg" })
+    let golden = Golden.fixture("pipelines/sd35/run-cfg")
     pipeline = try openPipeline(golden.path(try #require(golden.config.pipeline.string)))
   }
 

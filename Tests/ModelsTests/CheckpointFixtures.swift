@@ -7,16 +7,12 @@ import Testing
 
 /// The tiny FLUX transformer of the golden cases, and its weights as other projects write them.
 enum TinyFlux {
-  static func golden() throws -> GoldenCase {
-    try #require(Golden.all.first { $0.name == "transformers/flux-dev-guidance" })
-  }
-  static func autoencoderCase() throws -> GoldenCase {
-    try #require(Golden.all.first { $0.name == "vaes/autoencoder-kl-flux" })
-  }
+  static let golden = Golden.fixture("transformers/flux-dev-guidance")
+  static let autoencoderCase = Golden.fixture("vaes/autoencoder-kl-flux")
 
-  static func folder() throws -> String { try golden().path("transformer") }
+  static let folder = golden.path("transformer")
   static func config() throws -> FluxConfig {
-    try JSONDecoder().decode(FluxConfig.self, from: Data(contentsOf: URL(fileURLWithPath: "\(folder())/config.json")))
+    try JSONDecoder().decode(FluxConfig.self, from: Data(contentsOf: URL(fileURLWithPath: "\(folder)/config.json")))
   }
 
   static func tensors(_ folder: String) throws -> [String: Tensor] {
@@ -26,7 +22,7 @@ enum TinyFlux {
 
   /// The inverse of diffusers' conversion, written out by hand: what black-forest-labs' file would hold.
   static func originalTensors() throws -> [String: Tensor] {
-    let source = try tensors(folder()), config = try config()
+    let source = try tensors(folder), config = try config()
     var result: [String: Tensor] = [:]
     func get(_ name: String) throws -> Tensor { try #require(source[name], "\(name)") }
     func put(_ original: String, _ names: String...) throws {
@@ -75,7 +71,7 @@ enum TinyFlux {
 
   /// The autoencoder as `ae.safetensors` has it.
   static func originalAutoencoder(_ folder: String? = nil) throws -> [String: Tensor] {
-    let source = try tensors(folder ?? autoencoderCase().path("vae"))
+    let source = try tensors(folder ?? autoencoderCase.path("vae"))
     var result: [String: Tensor] = [:]
     for (name, tensor) in source {
       var original = name.replacingOccurrences(of: "conv_shortcut", with: "nin_shortcut")
@@ -103,7 +99,7 @@ enum TinyFlux {
 
   /// The output of a transformer for the golden case's inputs.
   static func sample(_ model: FluxTransformer) throws -> Tensor {
-    let golden = try golden(), inputs = try golden.inputs(), size = golden.config.grid_hw.ints
+    let inputs = try golden.inputs(), size = golden.config.grid_hw.ints
     return model(
       .init(
         image: try #require(inputs["hidden"]), text: try #require(inputs["encoder"]),

@@ -34,7 +34,7 @@ import Testing
   }
 
   @Test func anotherModelIsRefused() throws {
-    let transformer = try SafetensorsWeights(folder: TinySD3.folder())
+    let transformer = try SafetensorsWeights(folder: TinySD3.folder)
     #expect(throws: ModelError.self) { try T5Config(inferredFrom: transformer, path: "test") }
     #expect(throws: ModelError.self) { try CLIPTextConfig(inferredFrom: transformer, path: "test") }
     let clip = try SafetensorsWeights(folder: "\(TinySD3.pipelineFolder())/text_encoder")

@@ -32,7 +32,7 @@ import Testing
       let path = "\(folder)/lora.safetensors"
       try SafetensorsFile.write(tensors, to: path, metadata: metadata)
       return try LoRAWeights(
-        base ?? SafetensorsWeights(folder: TinyFlux.folder()), [LoRAFile(path: path, strength: strength)])
+        base ?? SafetensorsWeights(folder: TinyFlux.folder), [LoRAFile(path: path, strength: strength)])
     }
   }
 
@@ -40,7 +40,7 @@ import Testing
   private static let close = Tolerance(absolute: 1e-5, relativeToMax: 1e-6)
 
   private static func base(_ name: String) throws -> Tensor {
-    try SafetensorsWeights(folder: TinyFlux.folder()).parameter("\(name).weight").tensor
+    try SafetensorsWeights(folder: TinyFlux.folder).parameter("\(name).weight").tensor
   }
 
   @Test(arguments: ["transformer.\(layer).lora_A", "\(layer).lora_A", "base_model.model.\(layer).lora_A"])
@@ -173,7 +173,7 @@ import Testing
         to: paths[2])
       try FileManager.default.createDirectory(atPath: "\(folder)/transformer", withIntermediateDirectories: true)
       try FileManager.default.copyItem(
-        atPath: "\(TinyFlux.folder())/config.json", toPath: "\(folder)/transformer/config.json")
+        atPath: "\(TinyFlux.folder)/config.json", toPath: "\(folder)/transformer/config.json")
       try Data(#"{"_class_name": "FluxPipeline"}"#.utf8).write(to: URL(fileURLWithPath: "\(folder)/model_index.json"))
       let checkpoint = FluxCheckpoint(
         folder: try ModelFolder(folder),
@@ -181,11 +181,11 @@ import Testing
           transformerFile: paths[0], autoencoderFile: paths[1], loras: [LoRAFile(path: paths[2], strength: 2)]))
       let (config, weights) = try checkpoint.transformer()
       #expect(try config == TinyFlux.config())
-      let plain = try TinyFlux.tensors(TinyFlux.folder())
+      let plain = try TinyFlux.tensors(TinyFlux.folder)
       let projection = try #require(plain["proj_out.weight"])
       #expect(try weights.parameter("proj_out.weight").tensor.isIdentical(to: projection + 2))
       _ = try load(from: weights) { FluxTransformer(config, $0) }
-      let expected = try TinyFlux.tensors(TinyFlux.autoencoderCase().path("vae"))
+      let expected = try TinyFlux.tensors(TinyFlux.autoencoderCase.path("vae"))
       #expect(try checkpoint.autoencoder().weights.names == expected.keys.sorted())
     }
   }

@@ -12,7 +12,7 @@ import Testing
     var file = Dictionary(uniqueKeysWithValues: original.map { (prefix + $0.key, $0.value) })
     if !prefix.isEmpty { file["vae.decoder.conv_in.bias"] = Tensor(zeros: [4]) }
     let renamed = try FluxOriginalNames.renamed(DictionaryWeights(file), path: "test")
-    let expected = try TinyFlux.tensors(TinyFlux.folder())
+    let expected = try TinyFlux.tensors(TinyFlux.folder)
     #expect(renamed.names == expected.keys.sorted())
     for (name, tensor) in expected {
       #expect(renamed.shape(of: name) == tensor.shape)
@@ -20,7 +20,7 @@ import Testing
     }
   }
 
-  @Test func originalTransformerGivesTheGoldenOutput() throws {
+  @Test func originalTransformerGivesTheSameOutput() throws {
     try TinyFlux.withFolder { folder in
       let path = "\(folder)/flux1-dev.safetensors"
       try SafetensorsFile.write(try TinyFlux.originalTensors(), to: path)
@@ -28,7 +28,7 @@ import Testing
       let config = try FluxConfig(inferredFrom: renamed, axes: [4, 6, 6], path: path)
       #expect(try config == TinyFlux.config())
       let model = try load(from: renamed) { FluxTransformer(config, $0) }
-      let golden = try TinyFlux.golden()
+      let golden = TinyFlux.golden
       expectClose(
         try TinyFlux.sample(model), try #require(try golden.outputs()["sample"]), golden.tolerance, "sample")
     }
@@ -71,8 +71,8 @@ import Testing
   }
 
   @Test(arguments: ["", "first_stage_model."])
-  func originalAutoencoderGivesTheGoldenPicture(prefix: String) throws {
-    let original = try TinyFlux.originalAutoencoder(), golden = try TinyFlux.autoencoderCase()
+  func originalAutoencoderGivesTheSamePicture(prefix: String) throws {
+    let original = try TinyFlux.originalAutoencoder(), golden = TinyFlux.autoencoderCase
     let renamed = AutoencoderOriginalNames.renamed(
       DictionaryWeights(Dictionary(uniqueKeysWithValues: original.map { (prefix + $0.key, $0.value) })))
     let expected = try TinyFlux.tensors(golden.path("vae"))
@@ -104,7 +104,7 @@ import Testing
       try Dictionary(uniqueKeysWithValues: renamed.names.map { ($0, try renamed.parameter($0).tensor) }))
     let plain = try load(from: whole) { FluxTransformer(config, $0) }
     #expect(try TinyFlux.sample(model).isIdentical(to: TinyFlux.sample(plain)))
-    let truth = try #require(try TinyFlux.golden().outputs()["sample"])
+    let truth = try #require(TinyFlux.golden.outputs()["sample"])
     let error = (try TinyFlux.sample(model) - truth).absolute().amax().item
     #expect(error > 0 && error < 0.05 * truth.absolute().amax().item, "quantised by 8 bits: \(error)")
   }

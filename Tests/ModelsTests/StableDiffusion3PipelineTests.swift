@@ -57,7 +57,7 @@ import Testing
   @Test func partsThatDoNotFitAreNamed() throws {
     try withCopy(of: TinySD3.pipelineFolder(), without: []) { folder in
       try FileManager.default.removeItem(atPath: "\(folder)/transformer")
-      try FileManager.default.copyItem(atPath: TinySD3.folder(), toPath: "\(folder)/transformer")
+      try FileManager.default.copyItem(atPath: TinySD3.folder, toPath: "\(folder)/transformer")
       let error = #expect(throws: ModelError.self) { try openPipeline(folder) }
       #expect("\(error as Any)".contains("joint_attention_dim 40 of the transformer, d_model 48 of text_encoder_3"))
     }

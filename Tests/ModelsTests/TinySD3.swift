@@ -8,15 +8,13 @@ import Testing
 /// The tiny Stable Diffusion 3.5 transformer of the golden cases, with dual attention, and its weights as Stability AI
 /// writes them.
 enum TinySD3 {
-  static func golden() throws -> GoldenCase {
-    try #require(Golden.all.first { $0.name == "transformers/sd35-medium-dual" })
-  }
+  static let golden = Golden.fixture("transformers/sd35-medium-dual")
   static func pipelineFolder() throws -> String {
-    let golden = try #require(Golden.all.first { $0.name == "pipelines/sd35/run-cfg" })
+    let golden = Golden.fixture("pipelines/sd35/run-cfg")
     return golden.path(try #require(golden.config.pipeline.string))
   }
 
-  static func folder() throws -> String { try golden().path("transformer") }
+  static let folder = golden.path("transformer")
   static func config(_ folder: String) throws -> SD3Config {
     try JSONDecoder().decode(SD3Config.self, from: Data(contentsOf: URL(fileURLWithPath: "\(folder)/config.json")))
   }
@@ -75,7 +73,7 @@ enum TinySD3 {
 
   /// The output of a transformer for the golden case's inputs.
   static func sample(_ model: SD3Transformer) throws -> Tensor {
-    let inputs = try golden().inputs()
+    let inputs = try golden.inputs()
     return model(
       .init(
         latents: try #require(inputs["hidden"]), text: try #require(inputs["encoder"]),

@@ -125,7 +125,7 @@ import Testing
 
   /// A small model with a character map, from the fixtures.
   static func model() throws -> [UInt8] {
-    let file = Golden.root.appendingPathComponent("pipelines/cogvideox-5b-dpm/pipeline/tokenizer/spiece.model")
+    let file = Golden.fixtures.appendingPathComponent("pipelines/cogvideox-5b-dpm/pipeline/tokenizer/spiece.model")
     return Array(try Data(contentsOf: file))
   }
 

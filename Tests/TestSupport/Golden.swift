@@ -43,9 +43,17 @@ public enum Golden {
     if let root = ProcessInfo.processInfo.environment["FIXTURES_ROOT"], !root.isEmpty {
       return URL(fileURLWithPath: root, isDirectory: true)
     }
-    return URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-      .appendingPathComponent("Fixtures", isDirectory: true)
+    return fixtures
   }()
+
+  /// What the repository holds, wherever the parity tests look.
+  public static let fixtures = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    .appendingPathComponent("Fixtures", isDirectory: true)
+
+  /// A case of the repository, for tests that start from its files.
+  public static func fixture(_ name: String) -> GoldenCase {
+    read(fixtures.appendingPathComponent("\(name)/case.json"), below: fixtures)
+  }
 
   public static var rootPath: String { root.path }
 
@@ -53,7 +61,7 @@ public enum Golden {
   public static let all: [GoldenCase] = {
     guard let walker = FileManager.default.enumerator(at: root, includingPropertiesForKeys: nil) else { return [] }
     var cases: [GoldenCase] = []
-    for case let file as URL in walker where file.lastPathComponent == "case.json" { cases.append(read(file)) }
+    for case let file as URL in walker where file.lastPathComponent == "case.json" { cases.append(read(file, below: root)) }
     return cases.sorted { $0.name < $1.name }
   }()
 
@@ -62,7 +70,7 @@ public enum Golden {
     all.filter { Kind(rawValue: $0.kind) != nil }
   }
 
-  private static func read(_ file: URL) -> GoldenCase {
+  private static func read(_ file: URL, below root: URL) -> GoldenCase {
     let folder = file.deletingLastPathComponent()
     let prefix = root.standardizedFileURL.path + "/"
     let path = folder.standardizedFileURL.path
