@@ -70,7 +70,9 @@ extension Tensor {
   public func modulated(scale: Tensor, shift: Tensor) -> Tensor { ternary(ck_op_modulate, scale, shift) }
 
   /// `self + gate * branch` in one pass: a gated residual connection.
-  public func adding(_ branch: Tensor, gatedBy gate: Tensor) -> Tensor { branch.ternary(ck_op_multiply_add, gate, self) }
+  public func adding(_ branch: Tensor, gatedBy gate: Tensor) -> Tensor {
+    branch.ternary(ck_op_multiply_add, gate, self)
+  }
 
   private func ternary(_ op: ck_op, _ second: Tensor, _ third: Tensor) -> Tensor {
     let type = DType.promoted(DType.promoted(dtype, second.dtype), third.dtype)

@@ -50,7 +50,9 @@ extension PartialRangeUpTo: TensorIndex where Bound == Int {
   public var axisSelection: AxisSelection { .range(lower: nil, upper: upperBound, step: 1) }
 }
 extension PartialRangeThrough: TensorIndex where Bound == Int {
-  public var axisSelection: AxisSelection { .range(lower: nil, upper: upperBound == -1 ? nil : upperBound + 1, step: 1) }
+  public var axisSelection: AxisSelection {
+    .range(lower: nil, upper: upperBound == -1 ? nil : upperBound + 1, step: 1)
+  }
 }
 
 extension Tensor {
@@ -92,7 +94,9 @@ extension Tensor {
   }
 
   private func expandingEllipsis(_ selections: [AxisSelection]) -> [AxisSelection] {
-    let used = selections.count { if case .insertion = $0 { false } else if case .remaining = $0 { false } else { true } }
+    let used = selections.count {
+      if case .insertion = $0 { false } else if case .remaining = $0 { false } else { true }
+    }
     guard used <= rank else { tensorFailure("subscript: \(used) indices for shape \(shape)") }
     let rest = [AxisSelection](repeating: .all, count: rank - used)
     guard let place = selections.firstIndex(where: { if case .remaining = $0 { true } else { false } }) else {

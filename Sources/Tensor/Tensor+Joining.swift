@@ -12,7 +12,8 @@ public func concatenated(_ tensors: [Tensor], axis: Int = 0) -> Tensor {
     guard tensor.dtype == first.dtype else {
       tensorFailure("concatenated: dtypes \(first.dtype) and \(tensor.dtype) differ")
     }
-    let fits = tensor.rank == first.rank
+    let fits =
+      tensor.rank == first.rank
       && shape.indices.allSatisfy { $0 == place || tensor.shape[$0] == first.shape[$0] }
     guard fits else {
       tensorFailure("concatenated: shapes \(first.shape) and \(tensor.shape) differ outside axis \(axis)")

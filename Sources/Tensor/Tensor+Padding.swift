@@ -111,12 +111,13 @@ private struct PaddedAxis {
 
   init(extent: Int, before: Int, after: Int, _ mode: PaddingMode, _ axis: Int, _ shape: [Int]) {
     let width = extent + before + after, first = max(0, -before), last = extent - max(0, -after)
-    let limit: Int? = switch mode {
-    case .constant: nil
-    case .reflect: extent - 1
-    case .replicate: extent > 0 ? nil : 0
-    case .circular: last - first
-    }
+    let limit: Int? =
+      switch mode {
+      case .constant: nil
+      case .reflect: extent - 1
+      case .replicate: extent > 0 ? nil : 0
+      case .circular: last - first
+      }
     guard first <= last, limit.map({ max(before, after) <= max(0, $0) }) ?? true else {
       tensorFailure("padded: amounts \(before) and \(after) (\(mode)) do not fit axis \(axis) of shape \(shape)")
     }

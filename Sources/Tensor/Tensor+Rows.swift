@@ -31,9 +31,11 @@ struct RowAxes {
     var sizes: [Int] = [], strides = [[Int]](repeating: [], count: tensors.count)
     for axis in tensors[0].shape.indices.dropLast() where tensors[0].shape[axis] != 1 {
       let extent = tensors[0].shape[axis]
-      let merges = !sizes.isEmpty && tensors.indices.allSatisfy {
-        strides[$0][sizes.count - 1] == tensors[$0].strides[axis] * extent
-      }
+      let merges =
+        !sizes.isEmpty
+        && tensors.indices.allSatisfy {
+          strides[$0][sizes.count - 1] == tensors[$0].strides[axis] * extent
+        }
       if merges { sizes[sizes.count - 1] *= extent } else { sizes.append(extent) }
       for index in tensors.indices {
         if merges { strides[index].removeLast() }

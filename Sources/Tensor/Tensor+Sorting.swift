@@ -99,16 +99,17 @@ private struct SortOrder<Word: SortableWord> {
 
   init(_ dtype: DType, descending: Bool) {
     flip = descending ? .max : 0
-    kind = switch dtype {
-    case .u64, .u32, .u16, .u8, .bool: .unsigned
-    case .i64, .i32, .i16, .i8: .twosComplement
-    case .f64: .float(infinity: Word(truncatingIfNeeded: 0x7FF0_0000_0000_0000 as UInt64))
-    case .f32: .float(infinity: Word(truncatingIfNeeded: 0x7F80_0000 as UInt64))
-    case .f16: .float(infinity: Word(truncatingIfNeeded: 0x7C00 as UInt64))
-    case .bf16: .float(infinity: Word(truncatingIfNeeded: 0x7F80 as UInt64))
-    case .f8e5m2: .float(infinity: 0x7C)
-    case .f8e4m3: .float(infinity: 0x7E)  // no infinity: the greatest finite number
-    }
+    kind =
+      switch dtype {
+      case .u64, .u32, .u16, .u8, .bool: .unsigned
+      case .i64, .i32, .i16, .i8: .twosComplement
+      case .f64: .float(infinity: Word(truncatingIfNeeded: 0x7FF0_0000_0000_0000 as UInt64))
+      case .f32: .float(infinity: Word(truncatingIfNeeded: 0x7F80_0000 as UInt64))
+      case .f16: .float(infinity: Word(truncatingIfNeeded: 0x7C00 as UInt64))
+      case .bf16: .float(infinity: Word(truncatingIfNeeded: 0x7F80 as UInt64))
+      case .f8e5m2: .float(infinity: 0x7C)
+      case .f8e4m3: .float(infinity: 0x7E)  // no infinity: the greatest finite number
+      }
   }
 
   @inline(__always) func key(_ word: Word) -> Word {

@@ -128,7 +128,9 @@ import Testing
     try cache.save(to: path)
     let loaded = try ActivationCache(contentsOf: path)
     #expect(loaded.tensors.keys == cache.tensors.keys && loaded.tensors.count == 3)
-    for (key, tensor) in cache.tensors { #expect(try #require(loaded.tensors[key]).isIdentical(to: tensor.contiguous())) }
+    for (key, tensor) in cache.tensors {
+      #expect(try #require(loaded.tensors[key]).isIdentical(to: tensor.contiguous()))
+    }
   }
 
   @Test func steeringAddsItsVectorAtTheChosenSteps() throws {
@@ -181,7 +183,8 @@ import Testing
   @Test func aRewriteOfAnotherShapeStopsWithBothShapes() async {
     let trap = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
       let config = FluxConfig(
-        inChannels: 4, numLayers: 1, numSingleLayers: 0, attentionHeadDim: 8, numAttentionHeads: 1, jointAttentionDim: 4,
+        inChannels: 4, numLayers: 1, numSingleLayers: 0, attentionHeadDim: 8, numAttentionHeads: 1,
+        jointAttentionDim: 4,
         pooledProjectionDim: 4, guidanceEmbeds: false, axesDimsRope: [2, 2, 4])
       let model = try load(from: RandomWeights()) { FluxTransformer(config, $0) }
       let grid = TokenGrid(height: 1, width: 1)

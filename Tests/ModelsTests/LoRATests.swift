@@ -18,9 +18,10 @@ import Testing
     let rank = down.shape[0], inputs = down.shape[1]
     return w.indices.map { index in
       let row = index / inputs, column = index % inputs
-      return Double(w[index]) + scale * (0..<rank).reduce(0.0) {
-        $0 + Double(b[row * rank + $1]) * Double(a[$1 * inputs + column])
-      }
+      return Double(w[index]) + scale
+        * (0..<rank).reduce(0.0) {
+          $0 + Double(b[row * rank + $1]) * Double(a[$1 * inputs + column])
+        }
     }
   }
 
@@ -148,11 +149,13 @@ import Testing
     #expect(try problem([:]) == .empty)
     #expect(try problem(["x.lora_A.weight": a]) == .incomplete(module: "x", missing: "lora_B"))
     let fitting = ["\(Self.layer).lora_A.weight": a, "\(Self.layer).lora_B.weight": b]
-    #expect(try problem(fitting.merging(["\(Self.layer).alpha": Tensor(.infinity)]) { $1 })
-      == .badAlpha(module: Self.layer, found: "inf"))
+    #expect(
+      try problem(fitting.merging(["\(Self.layer).alpha": Tensor(.infinity)]) { $1 })
+        == .badAlpha(module: Self.layer, found: "inf"))
     #expect(try problem(fitting, strength: .infinity) == .badStrength(.infinity))
-    #expect(try problem(fitting.merging(["\(Self.layer).lora_B.weight": Tensor(zeros: [48, 5])]) { $1 })
-      == .shape(tensor: "\(Self.layer).lora_B.weight", found: [48, 5], expected: "[outputs, 4]"))
+    #expect(
+      try problem(fitting.merging(["\(Self.layer).lora_B.weight": Tensor(zeros: [48, 5])]) { $1 })
+        == .shape(tensor: "\(Self.layer).lora_B.weight", found: [48, 5], expected: "[outputs, 4]"))
     let qkv = "lora_unet_double_blocks_0_img_attn_qkv"
     guard case .shape = try problem(["\(qkv).lora_down.weight": a, "\(qkv).lora_up.weight": b]) else {
       Issue.record("a fused layer with the rows of one was taken")

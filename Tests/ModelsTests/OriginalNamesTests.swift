@@ -55,15 +55,19 @@ import Testing
     let config = try TinyFlux.config()
     let report = try #require(
       #expect(throws: WeightReport.self) { try load(from: renamed) { FluxTransformer(config, $0) } })
-    #expect(report.problems.contains(
-      .shape("transformer_blocks.1.attn.add_q_proj.weight", expected: [48, 48], found: [192, 48], file: nil)))
+    #expect(
+      report.problems.contains(
+        .shape("transformer_blocks.1.attn.add_q_proj.weight", expected: [48, 48], found: [192, 48], file: nil)))
     #expect("\(report)".contains("single_transformer_blocks.0.attn.to_q.bias"))
   }
 
   @Test func aConfigurationThatShapesCannotTellIsAnError() throws {
     let renamed = try FluxOriginalNames.renamed(DictionaryWeights(TinyFlux.originalTensors()), path: "test")
-    #expect(throws: ModelError("test", .badConfig(
-      "heads of 16, expected 128: the rotary axes of others must be given by a config.json"))
+    #expect(
+      throws: ModelError(
+        "test",
+        .badConfig(
+          "heads of 16, expected 128: the rotary axes of others must be given by a config.json"))
     ) { try FluxConfig(inferredFrom: renamed, path: "test") }
     #expect(throws: ModelError.self) {
       try FluxOriginalNames.renamed(DictionaryWeights(["double_blocks.0.img_mod.lin.bias": Tensor(1)]), path: "test")

@@ -156,11 +156,12 @@ import Testing
     }
   }
 
-  @Test(arguments: [
-    ([0x0A, 0xFF, 0xFF, 0xFF, 0xFF, 0x7F], "longer than the file"), ([0x0A, 0x80], "unfinished length"),
-    ([0x0B], "group"), ([0x0D, 0x01], "short number"), ([0x08] + Array(repeating: 0xFF, count: 11), "long number"),
-    ([], "empty"), ([0x0A, 0x03, 0x0A, 0x01, 0xFF], "not UTF-8"), ([0x02], "field 0"),
-  ] as [([UInt8], String)])
+  @Test(
+    arguments: [
+      ([0x0A, 0xFF, 0xFF, 0xFF, 0xFF, 0x7F], "longer than the file"), ([0x0A, 0x80], "unfinished length"),
+      ([0x0B], "group"), ([0x0D, 0x01], "short number"), ([0x08] + Array(repeating: 0xFF, count: 11), "long number"),
+      ([], "empty"), ([0x0A, 0x03, 0x0A, 0x01, 0xFF], "not UTF-8"), ([0x02], "field 0"),
+    ] as [([UInt8], String)])
   func brokenProtobufIsRefused(_ bytes: [UInt8], _ what: String) throws {
     let folder = try TokenizerFolderSketch()
     try folder.write("spiece.model", bytes)

@@ -95,7 +95,8 @@ import Testing
   @Test func typesPromoteAsInTorch() {
     let types: [(DType, DType, DType)] = [
       (.bf16, .bf16, .bf16), (.bf16, .f16, .f32), (.f32, .bf16, .f32), (.f64, .bf16, .f64), (.i64, .f16, .f16),
-      (.bool, .i8, .i8), (.u8, .i8, .i16), (.u8, .i32, .i32), (.u32, .i32, .i64), (.u64, .i64, .f32), (.bool, .bool, .bool),
+      (.bool, .i8, .i8), (.u8, .i8, .i16), (.u8, .i32, .i32), (.u32, .i32, .i64), (.u64, .i64, .f32),
+      (.bool, .bool, .bool),
       (.i32, .f64, .f64), (.u8, .u16, .u16),
     ]
     for (a, b, expected) in types {

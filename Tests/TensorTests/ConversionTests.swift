@@ -71,7 +71,8 @@ import Testing
     let negative = 1 << (exponentBits + mantissaBits)
     let source = Tensor(inputs + inputs.map { -$0 })
     let result = Kernels.with(kernels) { source.converted(to: type) }
-    let bits = result.dtype.size == 1
+    let bits =
+      result.dtype.size == 1
       ? result.bytes.map(Int.init) : Self.bits(result, as: .u16).scalars(as: UInt16.self).map(Int.init)
     let wanted = expected + expected.map { $0 | negative }
     let wrong = bits.indices.filter { bits[$0] != wanted[$0] }
@@ -142,7 +143,8 @@ import Testing
             let wanted = source == .bool || target == .bool ? values.map { $0 != 0 ? Float(1) : 0 } : values
             let y = x.converted(to: target)
             #expect(y.dtype == target && y.floats == wanted, "\(source) to \(target), \(count)")
-            #expect(x.transposed().converted(to: target).transposed().floats == wanted, "\(source) to \(target) strided")
+            #expect(
+              x.transposed().converted(to: target).transposed().floats == wanted, "\(source) to \(target) strided")
           }
         }
       }

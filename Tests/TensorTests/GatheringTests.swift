@@ -100,7 +100,9 @@ import Testing
 
   @Test func masksFillAndSelect() {
     var random = TestRandom(6)
-    for (shape, maskShape) in [([3, 4, 5], [3, 4, 5]), ([3, 4, 5], [4, 1]), ([], []), ([2, 0], [2, 0]), ([70], [70])] {
+    for (shape, maskShape) in [
+      ([3, 4, 5], [3, 4, 5]), ([3, 4, 5], [4, 1]), ([], []), ([2, 0], [2, 0]), ([70], [70]),
+    ] {
       let x = random.tensor(shape), mask = random.tensor(maskShape, below: 2).converted(to: .bool)
       let plain = Plain(x), bits = Plain(mask.broadcast(to: shape))
       let filled = Plain(shape: shape) { bits[$0] != 0 ? -7 : plain[$0] }

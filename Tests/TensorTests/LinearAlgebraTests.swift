@@ -6,7 +6,9 @@ import Testing
 /// Decompositions and solvers against the equations that define them, computed by naive `f64` loops.
 @Suite struct LinearAlgebraTests {
   static let dtypes = [DType.f32, .f64]
-  static let shapes = [[1, 1], [4, 4], [7, 3], [3, 7], [2, 5, 4], [2, 3, 6, 6], [1, 40, 33], [2, 0, 3], [3, 0]]
+  static let shapes = [
+    [1, 1], [4, 4], [7, 3], [3, 7], [2, 5, 4], [2, 3, 6, 6], [1, 40, 33], [2, 0, 3], [3, 0],
+  ]
 
   static func random(_ shape: [Int], _ dtype: DType, seed: UInt64 = 1) -> Tensor {
     var generator = Generator(seed: seed)
@@ -66,7 +68,8 @@ import Testing
       expectClose(product(parts.q, parts.r), x, tolerance(dtype))
       expectClose(product(parts.q.transposed(), parts.q), identity(like: parts.q.transposed()), tolerance(dtype))
       let columns = shape[shape.count - 1], below = parts.r.converted(to: .f64).scalars(as: Double.self)
-      for (index, value) in below.enumerated() where index / columns % parts.r.shape[shape.count - 2] > index % columns {
+      for (index, value) in below.enumerated() where index / columns % parts.r.shape[shape.count - 2] > index % columns
+      {
         #expect(value == 0)
       }
     }
@@ -197,7 +200,9 @@ import Testing
     }.map { #expect(text($0).contains("solve: shapes [3, 3] and [4, 1] do not fit")) }
   }
 
-  private func text(_ result: ExitTest.Result) -> String { String(decoding: result.standardErrorContent, as: UTF8.self) }
+  private func text(_ result: ExitTest.Result) -> String {
+    String(decoding: result.standardErrorContent, as: UTF8.self)
+  }
 
   private func expectError(
     _ reason: LinearAlgebraError.Reason, matrix: Int, sourceLocation: SourceLocation = #_sourceLocation,

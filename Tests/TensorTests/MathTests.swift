@@ -34,7 +34,8 @@ struct MathCase: Sendable, CustomTestStringConvertible {
     MathCase(name: "round", tensor: { $0.rounded() }, exact: { $0.rounded(.toNearestOrEven) }),
     MathCase(name: "relu", tensor: { $0.relu() }, exact: { $0 < 0 ? 0 : $0 }),
     MathCase(name: "softplus", tensor: { $0.softplus() }, exact: { $0 > 20 ? $0 : log1p(exp($0)) }, ulps: 2.5),
-    MathCase(name: "sigmoid", tensor: { $0.sigmoid() }, exact: { 1 / (1 + exp(-$0)) }, ulps: 2.5, relativeToInput: 1e-37),
+    MathCase(
+      name: "sigmoid", tensor: { $0.sigmoid() }, exact: { 1 / (1 + exp(-$0)) }, ulps: 2.5, relativeToInput: 1e-37),
     MathCase(name: "silu", tensor: { $0.silu() }, exact: { $0 / (1 + exp(-$0)) }, ulps: 3, relativeToInput: 1e-37),
     MathCase(
       name: "quick GELU", tensor: { $0.quickGELU() }, exact: { $0 / (1 + exp(-1.702 * $0)) }, ulps: 4,

@@ -31,7 +31,9 @@ enum Naive {
 
   private static func index(_ position: [Int], _ shape: [Int]) -> Int {
     var index = 0
-    for (place, extent) in zip(position.suffix(shape.count), shape) { index = index * extent + (extent == 1 ? 0 : place) }
+    for (place, extent) in zip(position.suffix(shape.count), shape) {
+      index = index * extent + (extent == 1 ? 0 : place)
+    }
     return index
   }
 

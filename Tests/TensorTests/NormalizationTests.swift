@@ -77,7 +77,9 @@ import Testing
 
   @Test(arguments: Kernels.available) func groupNormOfEveryShape(_ kernels: Kernels) {
     Kernels.with(kernels) {
-      for (shape, groups) in [([2, 6, 5, 7], 3), ([1, 4, 1], 4), ([3, 4], 2), ([1, 2, 300, 300], 1), ([2, 8, 33], 8)] {
+      for (shape, groups) in [
+        ([2, 6, 5, 7], 3), ([1, 4, 1], 4), ([3, 4], 2), ([1, 2, 300, 300], 1), ([2, 8, 33], 8),
+      ] {
         let x = Tensor(Naive.values(shape.reduce(1, *)), shape: shape) + 3
         let channels = shape[1], weight = Naive.tensor(channels, seed: 2), bias = Naive.tensor(channels, seed: 3)
         let grouped = x.reshaped([shape[0], groups, -1])
@@ -89,7 +91,8 @@ import Testing
         expectClose(x.groupNorm(groups: groups), plain, tolerance, "\(shape)")
         expectClose(y, affine, tolerance, "\(shape) affine")
         expectClose(
-          x.groupNorm(groups: groups, weight: weight, bias: bias, silu: true), affine.silu(), tolerance, "\(shape) SiLU")
+          x.groupNorm(groups: groups, weight: weight, bias: bias, silu: true), affine.silu(), tolerance, "\(shape) SiLU"
+        )
         let narrow = x.converted(to: .bf16)
         #expect(
           narrow.groupNorm(groups: groups).floats
@@ -109,7 +112,8 @@ import Testing
         let tolerance = Tolerance(absolute: 3e-7)
         expectClose(Naive.doubles(x.softmax()), expected, tolerance, "width \(width)")
         expectClose(
-          Naive.doubles(x.logSoftmax()), expected.map { log($0) }, Tolerance(absolute: 2e-5), "logarithm, width \(width)")
+          Naive.doubles(x.logSoftmax()), expected.map { log($0) }, Tolerance(absolute: 2e-5),
+          "logarithm, width \(width)")
         #expect(x.transposed().softmax(0).transposed().floats == x.softmax().floats)
         expectClose(Naive.doubles(x.converted(to: .f64).softmax()), expected, Tolerance(absolute: 1e-15), "f64")
       }

@@ -101,5 +101,7 @@ import Testing
     }.map { #expect(text($0).contains("dtype i32 of shape [20]")) }
   }
 
-  private func text(_ result: ExitTest.Result) -> String { String(decoding: result.standardErrorContent, as: UTF8.self) }
+  private func text(_ result: ExitTest.Result) -> String {
+    String(decoding: result.standardErrorContent, as: UTF8.self)
+  }
 }

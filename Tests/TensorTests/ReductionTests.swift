@@ -126,7 +126,8 @@ import Testing
       await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
         _ = Tensor(zeros: [2, 3]).sum(2)
       })
-    #expect(String(decoding: axis.standardErrorContent, as: UTF8.self).contains("sum: axis 2 does not exist in shape [2, 3]"))
+    #expect(
+      String(decoding: axis.standardErrorContent, as: UTF8.self).contains("sum: axis 2 does not exist in shape [2, 3]"))
     let empty = try #require(
       await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
         _ = Tensor(zeros: [0, 3]).amax(0)

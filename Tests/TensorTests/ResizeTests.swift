@@ -134,5 +134,7 @@ import Testing
     }.map { #expect(text($0).contains("dtype i64 of shape [2, 2, 3] is neither u8 nor f32")) }
   }
 
-  private func text(_ result: ExitTest.Result) -> String { String(decoding: result.standardErrorContent, as: UTF8.self) }
+  private func text(_ result: ExitTest.Result) -> String {
+    String(decoding: result.standardErrorContent, as: UTF8.self)
+  }
 }

@@ -6,7 +6,9 @@ import Testing
   @Test(arguments: [DType.f32, .bf16, .f16, .f64, .u8, .i32, .i64])
   func linesAreSortedStably(_ dtype: DType) {
     var random = TestRandom(1)
-    for (shape, axis) in [([7], 0), ([3, 5], 1), ([3, 5], 0), ([2, 9, 3], -2), ([2, 0], 1), ([0, 3], 1), ([300], 0)] {
+    for (shape, axis) in [
+      ([7], 0), ([3, 5], 1), ([3, 5], 0), ([2, 9, 3], -2), ([2, 0], 1), ([0, 3], 1), ([300], 0),
+    ] {
       var x = random.tensor(shape, dtype: dtype, below: shape == [300] ? 90 : 6)
       if dtype != .u8 { x = Tensor(x.floats.map { $0 - 3 }, shape: shape).converted(to: dtype) }
       for descending in [false, true] {

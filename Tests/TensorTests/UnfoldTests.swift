@@ -41,9 +41,10 @@ import Testing
     var random = TestRandom(2)
     let shape = [2, 3] + windows.extents
     let columns = naive(Plain(Tensor(zeros: shape)), windows).shape
-    let y = random.tensor(columns), places = Plain(shape: shape) { position in
-      zip(position, shape).reduce(0.0) { $0 * Double($1.1) + Double($1.0) } + 1
-    }
+    let y = random.tensor(columns),
+      places = Plain(shape: shape) { position in
+        zip(position, shape).reduce(0.0) { $0 * Double($1.1) + Double($1.0) } + 1
+      }
     // Which source position every column element comes from; 0 where it is padding.
     let sources = naive(places, windows)
     var expected = [Double](repeating: 0, count: places.values.count)

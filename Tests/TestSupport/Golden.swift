@@ -61,7 +61,9 @@ public enum Golden {
   public static let all: [GoldenCase] = {
     guard let walker = FileManager.default.enumerator(at: root, includingPropertiesForKeys: nil) else { return [] }
     var cases: [GoldenCase] = []
-    for case let file as URL in walker where file.lastPathComponent == "case.json" { cases.append(read(file, below: root)) }
+    for case let file as URL in walker where file.lastPathComponent == "case.json" {
+      cases.append(read(file, below: root))
+    }
     return cases.sorted { $0.name < $1.name }
   }()
 

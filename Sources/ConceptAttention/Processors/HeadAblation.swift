@@ -24,7 +24,8 @@ public final class HeadAblation: AttentionProcessor {
     var result = tensor  // [batch, heads, tokens, headDim]
     for head in heads {
       guard tensor.rank == 4, head < tensor.shape[1] else {
-        tensorFailure("HeadAblation at \(site): no head \(head) in shape \(tensor.shape) [batch, heads, tokens, headDim]")
+        tensorFailure(
+          "HeadAblation at \(site): no head \(head) in shape \(tensor.shape) [batch, heads, tokens, headDim]")
       }
       switch replacement {
       case .zero: result[.all, head] = Tensor(0)

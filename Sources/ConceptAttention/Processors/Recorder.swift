@@ -20,6 +20,7 @@ public final class Recorder: AttentionProcessor {
     entries.append(
       Entry(
         site: site, step: pass.step, branch: pass.branch, shape: tensor.shape, mean: tensor.mean().item,
-        standardDeviation: tensor.standardDeviation(unbiased: false).item, minimum: tensor.amin().item, maximum: tensor.amax().item))
+        standardDeviation: tensor.standardDeviation(unbiased: false).item, minimum: tensor.amin().item,
+        maximum: tensor.amax().item))
   }
 }

@@ -111,7 +111,8 @@ struct AutoencoderKLEncoder: Sendable {
       return Level(
         resnets: resnets,
         downsampler: last
-          ? nil : Conv2d(
+          ? nil
+          : Conv2d(
             channels[level], channels[level], kernel: 3, stride: 2, paddingAfter: 1, block["downsamplers"][0]["conv"]))
     }
     let top = channels[channels.count - 1]

@@ -77,8 +77,11 @@ public struct FluxConfig: Sendable, Codable, Equatable {
       throw fail(key, "\(key.rawValue) is \(value), expected a number of blocks")
     }
     guard axesDimsRope.allSatisfy({ $0 > 0 && $0 % 2 == 0 }), axesDimsRope.reduce(0, +) == attentionHeadDim else {
-      throw fail(.axesDimsRope, "axes_dims_rope \(axesDimsRope) does not add up to attention_head_dim \(attentionHeadDim)")
+      throw fail(
+        .axesDimsRope, "axes_dims_rope \(axesDimsRope) does not add up to attention_head_dim \(attentionHeadDim)")
     }
-    guard axesDimsRope.count == 3 else { throw fail(.axesDimsRope, "axes_dims_rope has \(axesDimsRope.count) axes, not 3") }
+    guard axesDimsRope.count == 3 else {
+      throw fail(.axesDimsRope, "axes_dims_rope has \(axesDimsRope.count) axes, not 3")
+    }
   }
 }

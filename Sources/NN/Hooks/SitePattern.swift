@@ -37,7 +37,9 @@ public struct SitePattern: Hashable, Sendable, ExpressibleByStringLiteral, Custo
   private static func part(_ text: Substring) -> Part {
     if text == "*" { return .any }
     let ends = text.split(separator: "-", omittingEmptySubsequences: false)
-    if ends.count == 2, let lower = Int(ends[0]), let upper = Int(ends[1]), lower <= upper { return .range(lower...upper) }
+    if ends.count == 2, let lower = Int(ends[0]), let upper = Int(ends[1]), lower <= upper {
+      return .range(lower...upper)
+    }
     return .name(text)
   }
 }

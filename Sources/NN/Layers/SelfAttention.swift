@@ -28,7 +28,8 @@ public struct SelfAttention: Sendable {
     _ x: Tensor, mask: Tensor? = nil, causal: Bool = false, scale: Float? = nil, precision: AttentionPrecision = .f32
   ) -> Tensor {
     let attended = scaledDotProductAttention(
-      query: query(x).splitHeads(heads), key: key(x).splitHeads(heads), value: value(x).splitHeads(heads), mask: mask, causal: causal, scale: scale,
+      query: query(x).splitHeads(heads), key: key(x).splitHeads(heads), value: value(x).splitHeads(heads), mask: mask,
+      causal: causal, scale: scale,
       precision: precision)
     return output(attended.mergedHeads)
   }

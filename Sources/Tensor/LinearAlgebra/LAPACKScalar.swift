@@ -8,7 +8,8 @@ protocol LAPACKScalar: TensorScalar, BinaryFloatingPoint {
   /// `A = U S Vᵀ`; `job` is `A` (full), `S` (reduced) or `N` (values only).
   static func gesdd(
     _ job: Character, _ m: Int, _ n: Int, _ a: Pointer, _ s: Pointer, _ u: Pointer, _ ldu: Int, _ vt: Pointer,
-    _ ldvt: Int) -> Int32
+    _ ldvt: Int
+  ) -> Int32
   /// Eigenvalues `w` of a symmetric matrix, of which the upper triangle is read; vectors in `a` when `job` is `V`.
   static func syevd(_ job: Character, _ n: Int, _ a: Pointer, _ w: Pointer) -> Int32
   static func geqrf(_ m: Int, _ n: Int, _ a: Pointer, _ tau: Pointer) -> Int32
@@ -19,10 +20,12 @@ protocol LAPACKScalar: TensorScalar, BinaryFloatingPoint {
   static func getri(_ n: Int, _ a: Pointer, _ pivots: UnsafeMutablePointer<Int32>) -> Int32
   /// Solves `Aᵀ X = B` from the factors of `A`.
   static func getrsTransposed(
-    _ n: Int, _ columns: Int, _ a: Pointer, _ pivots: UnsafeMutablePointer<Int32>, _ b: Pointer) -> Int32
+    _ n: Int, _ columns: Int, _ a: Pointer, _ pivots: UnsafeMutablePointer<Int32>, _ b: Pointer
+  ) -> Int32
   static func gelsd(
     _ m: Int, _ n: Int, _ columns: Int, _ a: Pointer, _ b: Pointer, _ s: Pointer, _ rcond: Double,
-    _ rank: inout Int32) -> Int32
+    _ rank: inout Int32
+  ) -> Int32
   /// `C = op(A) op(B)` of row-major matrices, `C` `[m, n]`, inner extent `k`.
   static func gemm(
     _ transposeA: Bool, _ transposeB: Bool, _ m: Int, _ n: Int, _ k: Int, _ a: UnsafePointer<Self>,

@@ -18,13 +18,14 @@ public struct LinearAlgebraError: Error, Equatable, CustomStringConvertible {
   public let reason: Reason
 
   public var description: String {
-    let what = switch reason {
-    case .notFinite(let row, let column): "the element at [\(row), \(column)] is not a finite number"
-    case .singular(let pivot): "the matrix is singular (pivot \(pivot) is zero)"
-    case .notPositiveDefinite(let order): "the matrix is not positive definite (leading minor of order \(order))"
-    case .notConverged: "the iteration did not converge"
-    case .outOfMemory: "not enough memory for the workspace"
-    }
+    let what =
+      switch reason {
+      case .notFinite(let row, let column): "the element at [\(row), \(column)] is not a finite number"
+      case .singular(let pivot): "the matrix is singular (pivot \(pivot) is zero)"
+      case .notPositiveDefinite(let order): "the matrix is not positive definite (leading minor of order \(order))"
+      case .notConverged: "the iteration did not converge"
+      case .outOfMemory: "not enough memory for the workspace"
+      }
     return "\(routine): matrix \(matrix): \(what)"
   }
 }

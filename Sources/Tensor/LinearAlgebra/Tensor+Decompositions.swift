@@ -112,7 +112,8 @@ extension Tensor {
       try forEachMatrix(lead.reduce(1, *), "singularValues") { index in
         let matrix = a + index * m * n
         if let bad = firstNotFinite(matrix, m, n) { return bad }
-        return reason(Scalar.gesdd("N", n, m, matrix, sPointer + index * k, matrix, n, matrix, k)) { _ in .notConverged }
+        return reason(Scalar.gesdd("N", n, m, matrix, sPointer + index * k, matrix, n, matrix, k)) { _ in .notConverged
+        }
       }
     }
     return s

@@ -29,7 +29,9 @@ extension Operations {
 
   private static func fluxPositions(_ one: Case, _ config: FluxConfig) throws -> RotaryTable {
     let columns = try one.size("columns"), count = try one.size("rows") * columns
-    let ids: [Float] = (0..<count).flatMap { (token: Int) -> [Float] in [0, Float(token / columns), Float(token % columns)] }
+    let ids: [Float] = (0..<count).flatMap { (token: Int) -> [Float] in
+      [0, Float(token / columns), Float(token % columns)]
+    }
     return .flux(ids: Tensor(ids, shape: [count, 3]), axes: config.axesDimsRope)
   }
 
