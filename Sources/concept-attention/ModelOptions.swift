@@ -101,12 +101,18 @@ struct LoRAArgument: ExpressibleByArgument {
   let file: LoRAFile
 
   init?(argument: String) {
-    guard !FileManager.default.fileExists(atPath: argument), let colon = argument.lastIndex(of: ":"),
-      let strength = Float(argument[argument.index(after: colon)...])
-    else {
+    let files = FileManager.default
+    guard !files.fileExists(atPath: argument), let colon = argument.lastIndex(of: ":") else {
       file = LoRAFile(path: argument)
       return
     }
-    file = LoRAFile(path: String(argument[..<colon]), strength: strength)
+    let path = String(argument[..<colon])
+    if let strength = Float(argument[argument.index(after: colon)...]), strength.isFinite {
+      file = LoRAFile(path: path, strength: strength)
+    } else if files.fileExists(atPath: path) {
+      return nil
+    } else {
+      file = LoRAFile(path: argument)
+    }
   }
 }

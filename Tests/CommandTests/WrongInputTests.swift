@@ -35,6 +35,11 @@ import Testing
         let outcome = try Command.run("generate", "a star", option, "gone.safetensors", in: folder)
         expectRefusal(outcome, "gone.safetensors", "No such file")
       }
+      try Data().write(to: URL(fileURLWithPath: "\(folder)/l.safetensors"))
+      for strength in ["strong", "nan"] {
+        let outcome = try Command.run("generate", "a star", "--lora", "l.safetensors:\(strength)", in: folder)
+        expectRefusal(outcome, "l.safetensors:\(strength)", "--lora")
+      }
     }
   }
 
