@@ -1,5 +1,7 @@
 // How well a map or a labelling agrees with the truth: pixel accuracy, intersection over union, average precision.
 
+import Tensor
+
 /// Counts of a labelling against the truth, from which accuracy and intersection over union follow.
 ///
 /// Counts of several pictures add up, so that large regions weigh more than small ones.
@@ -18,7 +20,9 @@ public struct ClassCounts: Sendable, Equatable {
   ///   - predicted: a class per pixel; one outside `0 ..< classes` is right nowhere and counts for no class
   ///   - target: the true class per pixel, as many as `predicted`; negative for a pixel that is left out
   public init(predicted: some Collection<Int>, target: some Collection<Int>, classes: Int) {
-    precondition(predicted.count == target.count, "ClassCounts: \(predicted.count) labels, \(target.count) truths")
+    guard predicted.count == target.count else {
+      tensorFailure("ClassCounts: \(predicted.count) labels, \(target.count) truths")
+    }
     self.init(classes: classes)
     for (found, truth) in zip(predicted, target) where truth >= 0 {
       labelled += 1
@@ -32,7 +36,9 @@ public struct ClassCounts: Sendable, Equatable {
   }
 
   public static func += (total: inout ClassCounts, more: ClassCounts) {
-    precondition(total.union.count == more.union.count, "ClassCounts: counts of different classes do not add up")
+    guard total.union.count == more.union.count else {
+      tensorFailure("ClassCounts: counts of \(total.union.count) and \(more.union.count) classes do not add up")
+    }
     total.correct += more.correct
     total.labelled += more.labelled
     for index in total.union.indices {
@@ -58,7 +64,9 @@ public struct ClassCounts: Sendable, Equatable {
 ///   - positives: the truth, as many as `scores`
 /// - Returns: 0 … 1; 0 when nothing is positive
 public func averagePrecision(scores: [Float], positives: [Bool]) -> Double {
-  precondition(scores.count == positives.count, "averagePrecision: \(scores.count) scores, \(positives.count) truths")
+  guard scores.count == positives.count else {
+    tensorFailure("averagePrecision: \(scores.count) scores, \(positives.count) truths")
+  }
   let finite = scores.map { $0.isNaN ? 0 : $0 }
   let order = finite.indices.sorted { finite[$0] > finite[$1] }
   let total = positives.count { $0 }
@@ -81,9 +89,9 @@ public func averagePrecision(scores: [Float], positives: [Bool]) -> Double {
 ///   - target: the true class per pixel; negative for a pixel that is left out
 /// - Returns: 0 … 1
 public func averagePrecision(classScores scores: [Float], target: [Int]) -> Double {
-  precondition(
-    target.isEmpty ? scores.isEmpty : scores.count % target.count == 0,
-    "averagePrecision: \(scores.count) scores for \(target.count) pixels")
+  guard target.isEmpty ? scores.isEmpty : scores.count % target.count == 0 else {
+    tensorFailure("averagePrecision: \(scores.count) scores for \(target.count) pixels")
+  }
   let kept = target.isEmpty ? [] : scores.indices.filter { target[$0 % target.count] >= 0 }
   return averagePrecision(
     scores: kept.map { scores[$0] }, positives: kept.map { $0 / target.count == target[$0 % target.count] })
@@ -99,7 +107,9 @@ public func averagePrecision(classScores scores: [Float], target: [Int]) -> Doub
 ///   - cellSize: pixels of a cell
 /// - Returns: 0 … 1; 0 when nothing is positive
 public func averagePrecision(cellScores scores: [Float], hits: [Int], cellSize: Int) -> Double {
-  precondition(scores.count == hits.count, "averagePrecision: \(scores.count) scores, \(hits.count) counts")
+  guard scores.count == hits.count else {
+    tensorFailure("averagePrecision: \(scores.count) scores, \(hits.count) counts")
+  }
   let total = hits.reduce(0, +)
   guard total > 0 else { return 0 }
   let order = scores.indices.sorted { scores[$0] != scores[$1] ? scores[$0] > scores[$1] : $0 < $1 }
