@@ -35,7 +35,7 @@ demo: setup
 test: setup
 	swift build -c release --build-tests
 	swift test -c release --skip-build --disable-testable-imports --disable-xctest --quiet
-	CK_ISA=generic swift test -c release --skip-build --disable-testable-imports --disable-xctest --quiet --filter '^(Tensor|NN)Tests\.'
+	CK_ISA=generic swift test -c release --skip-build --disable-testable-imports --disable-xctest --quiet --filter '^(Tensor|Formats|NN)Tests\.'
 
 bench-build: setup
 	@cd Benchmarks && $(quiet_build) --product bench

@@ -10,9 +10,14 @@ let package = Package(
   name: "swift-concept-attention",
   products: [
     .library(name: "Tensor", targets: ["Tensor"]),
+    .library(name: "Formats", targets: ["Formats"]),
     .library(name: "NN", targets: ["NN"]),
+    .library(name: "Tokenizers", targets: ["Tokenizers"]),
     .library(name: "Models", targets: ["Models"]),
+    .library(name: "EmbeddedModels", targets: ["EmbeddedModels"]),
     .library(name: "ConceptAttention", targets: ["ConceptAttention"]),
+    .library(name: "Evaluation", targets: ["Evaluation"]),
+    .library(name: "Artifacts", targets: ["Artifacts"]),
     .executable(name: "concept-attention", targets: ["concept-attention"]),
   ],
   dependencies: [
@@ -26,38 +31,59 @@ let package = Package(
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .target(name: "CKernels"),
     .target(name: "CImageCodecs", dependencies: ["CPNG", "CJPEG"]),
-    .target(
-      name: "Tensor",
-      dependencies: ["CKernels", "CImageCodecs", "COpenBLAS", "CLAPACKE", "CZlib"],
-      swiftSettings: settings),
+    .target(name: "Tensor", dependencies: ["CKernels", "COpenBLAS", "CLAPACKE"], swiftSettings: settings),
+    .target(name: "Formats", dependencies: ["CImageCodecs", "CZlib", "Tensor"], swiftSettings: settings),
     .target(name: "NN", dependencies: ["Tensor"], swiftSettings: settings),
+    .target(name: "Tokenizers", dependencies: ["Formats", "Tensor"], swiftSettings: settings),
+    .target(name: "Models", dependencies: ["Formats", "NN", "Tensor", "Tokenizers"], swiftSettings: settings),
     .target(
-      name: "Models", dependencies: ["NN", "Tensor"], resources: [.copy("Resources")], swiftSettings: settings),
-    .target(name: "ConceptAttention", dependencies: ["Models", "NN", "Tensor"], swiftSettings: settings),
+      name: "EmbeddedModels", dependencies: ["Models"], resources: [.copy("Resources")], swiftSettings: settings),
+    .target(
+      name: "ConceptAttention", dependencies: ["Formats", "Models", "NN", "Tensor"], swiftSettings: settings),
+    .target(
+      name: "Evaluation", dependencies: ["ConceptAttention", "Formats", "Models", "NN", "Tensor"],
+      swiftSettings: settings),
+    .target(
+      name: "Artifacts", dependencies: ["ConceptAttention", "Formats", "NN", "Tensor"], swiftSettings: settings),
     .executableTarget(
       name: "concept-attention",
       dependencies: [
-        "ConceptAttention", "Models", "NN", "Tensor",
+        "Artifacts", "ConceptAttention", "EmbeddedModels", "Evaluation", "Formats", "Models", "NN", "Tensor",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),
     .executableTarget(
-      name: "fuzz-formats", dependencies: ["Tensor"], path: "Tools/fuzz", exclude: ["README.md"],
+      name: "fuzz-formats", dependencies: ["Formats", "Tensor"], path: "Tools/fuzz", exclude: ["README.md"],
       swiftSettings: settings),
-    .target(name: "TestSupport", dependencies: ["Tensor"], path: "Tests/TestSupport", swiftSettings: settings),
+    .target(
+      name: "TestSupport", dependencies: ["Formats", "Tensor"], path: "Tests/TestSupport", swiftSettings: settings),
+    .testTarget(name: "TensorTests", dependencies: ["Tensor", "TestSupport"], swiftSettings: settings),
+    .testTarget(name: "FormatsTests", dependencies: ["Formats", "Tensor", "TestSupport"], swiftSettings: settings),
+    .testTarget(name: "NNTests", dependencies: ["NN", "Tensor", "TestSupport"], swiftSettings: settings),
     .testTarget(
-      name: "TensorTests", dependencies: ["Tensor", "TestSupport"],
-      swiftSettings: settings),
-    .testTarget(
-      name: "NNTests", dependencies: ["NN", "Tensor", "TestSupport"],
-      swiftSettings: settings),
-    .testTarget(
-      name: "ModelsTests", dependencies: ["Models", "NN", "Tensor", "TestSupport"],
+      name: "TokenizersTests", dependencies: ["Formats", "Tensor", "TestSupport", "Tokenizers"],
       swiftSettings: settings),
     .testTarget(
-      name: "CommandTests", dependencies: ["concept-attention", "Models", "Tensor"], swiftSettings: settings),
+      name: "ModelsTests",
+      dependencies: ["EmbeddedModels", "Formats", "Models", "NN", "Tensor", "TestSupport", "Tokenizers"],
+      swiftSettings: settings),
     .testTarget(
-      name: "ConceptAttentionTests", dependencies: ["ConceptAttention", "Models", "NN", "Tensor", "TestSupport"],
+      name: "ConceptAttentionTests",
+      dependencies: ["ConceptAttention", "EmbeddedModels", "Formats", "Models", "NN", "Tensor", "TestSupport"],
+      swiftSettings: settings),
+    .testTarget(
+      name: "EvaluationTests",
+      dependencies: ["ConceptAttention", "EmbeddedModels", "Evaluation", "Formats", "Models", "Tensor", "TestSupport"],
+      swiftSettings: settings),
+    .testTarget(
+      name: "ArtifactsTests",
+      dependencies: ["Artifacts", "ConceptAttention", "Formats", "NN", "Tensor", "TestSupport"],
+      swiftSettings: settings),
+    .testTarget(
+      name: "CommandTests",
+      dependencies: [
+        "concept-attention", "ConceptAttention", "EmbeddedModels", "Evaluation", "Formats", "Models", "Tensor",
+      ],
       swiftSettings: settings),
   ]
 )

@@ -18,7 +18,7 @@ public final class Storage: @unchecked Sendable {
   let origin: Origin
 
   /// A block of at least `byteCount` bytes with undefined content, aligned to 64.
-  init(byteCount: Int) {
+  package init(byteCount: Int) {
     self.byteCount = byteCount
     let capacity = StoragePool.capacity(for: byteCount)
     base = StoragePool.shared.take(capacity)

@@ -1,5 +1,8 @@
 import ArgumentParser
 import ConceptAttention
+import EmbeddedModels
+import Evaluation
+import Formats
 import Foundation
 import Models
 import Tensor

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Artifacts
 import ConceptAttention
 import Foundation
 import Models

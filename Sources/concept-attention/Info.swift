@@ -1,4 +1,5 @@
 import ArgumentParser
+import EmbeddedModels
 import Foundation
 import Models
 import Tensor

@@ -1,5 +1,7 @@
 import ArgumentParser
+import Artifacts
 import ConceptAttention
+import Formats
 import Foundation
 import Models
 import NN

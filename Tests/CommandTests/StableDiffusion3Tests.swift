@@ -1,3 +1,4 @@
+import EmbeddedModels
 import Foundation
 import Models
 import Testing

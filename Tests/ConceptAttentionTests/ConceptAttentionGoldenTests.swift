@@ -15,10 +15,6 @@ import Testing
       case .sd3: try expectOutputs(run.golden, SD3ConceptCase(run.golden).outputs())
       case .fluxEncodeImage: try expectOutputs(run.golden, fluxEncodeImage(run.golden))
       case .encoding: try expectOutputs(run.golden, conceptEncoding(run.golden))
-      case .averagePrecision: try expectOutputs(run.golden, averagePrecisionCase(run.golden))
-      case .imageAveragePrecision: try expectOutputs(run.golden, imageAveragePrecisionCase(run.golden))
-      case .classCounts: try expectOutputs(run.golden, classCountsCase(run.golden))
-      case .binarySegmentation: try expectOutputs(run.golden, binarySegmentationCase(run.golden))
       }
     }
   }

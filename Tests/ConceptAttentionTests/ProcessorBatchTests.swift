@@ -1,4 +1,5 @@
 import ConceptAttention
+import EmbeddedModels
 import Models
 import NN
 import Tensor

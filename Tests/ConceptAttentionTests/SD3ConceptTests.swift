@@ -1,4 +1,5 @@
 import ConceptAttention
+import EmbeddedModels
 import Foundation
 import Models
 import NN

@@ -1,4 +1,6 @@
 import ConceptAttention
+import EmbeddedModels
+import Formats
 import Foundation
 import Models
 import NN

@@ -4,7 +4,7 @@ import Testing
 
 /// Everything this module computes, against transformers and diffusers.
 @Suite struct ModelsGoldenTests {
-  /// What is computed runs on every instruction set; tokenizers and schedules are the same on all of them.
+  /// What is computed runs on every instruction set; schedules are the same on all of them.
   static let runs: [GoldenRun] = Golden.runs(ModelsKind.self).filter {
     $0.kernels.name == Kernels.current.name || ModelsKind(rawValue: $0.golden.kind)?.dependsOnKernels == true
   }
@@ -15,7 +15,6 @@ import Testing
 
   private func check(_ golden: GoldenCase) throws {
     switch try golden.kind(ModelsKind.self) {
-    case .tokenizer: try TokenizerCase(folder: golden.folder).check()
     case .schedulerFlowEuler: try checkFlowEuler(golden)
     case .schedulerCogVideoXDDIM: try checkCogVideoXDDIM(golden)
     case .schedulerCogVideoXDPM: try checkCogVideoXDPM(golden)

@@ -1,3 +1,5 @@
+import EmbeddedModels
+import Formats
 import Foundation
 import Models
 import NN

@@ -2,14 +2,9 @@ import Tensor
 import TestSupport
 import Testing
 
-/// Everything this module computes, against PyTorch, Pillow, NumPy, safetensors and gguf.
+/// Everything this module computes, against PyTorch and Pillow.
 @Suite struct TensorGoldenTests {
-  /// Files are read the same way on every instruction set.
-  static let runs: [GoldenRun] = Golden.runs(TensorKind.self).filter {
-    $0.kernels.name == Kernels.current.name || TensorKind(rawValue: $0.golden.kind)?.isFile == false
-  }
-
-  @Test(arguments: runs) func matchesReference(_ run: GoldenRun) throws {
+  @Test(arguments: Golden.runs(TensorKind.self)) func matchesReference(_ run: GoldenRun) throws {
     try Kernels.with(run.kernels) { try check(run.golden) }
   }
 
@@ -31,24 +26,10 @@ import Testing
     case .groupNorm: try checkGroupNorm(golden)
     case .ropeFlux: try checkRotary(golden, tokenAxis: 1)
     case .ropeCogVideoX: try checkRotary(golden, tokenAxis: 2)
-    case .safetensorsFile: try checkSafetensorsFile(golden)
-    case .safetensorsMalformed: try checkMalformedSafetensors(golden)
-    case .npyFile: try checkNpyFiles(golden)
-    case .ggufFile: try checkGGUFFile(golden)
     case .sdpa: try checkAttention(golden)
     case .torchRandom: try checkRandomNumbers(golden)
     case .torchResize: try checkTorchResize(golden)
     case .pillowResize: try checkPillowResize(golden)
-    }
-  }
-}
-
-extension TensorKind {
-  /// Whether the case is about reading a file, which is the same on every instruction set.
-  var isFile: Bool {
-    switch self {
-    case .safetensorsFile, .safetensorsMalformed, .npyFile, .ggufFile: true
-    default: false
     }
   }
 }

@@ -10,14 +10,18 @@ public enum TensorKind: String, GoldenKind {
   case groupNorm = "group_norm"
   case ropeFlux = "rope_flux"
   case ropeCogVideoX = "rope_cogvideox"
-  case safetensorsFile = "safetensors_file"
-  case safetensorsMalformed = "safetensors_malformed"
-  case npyFile = "npy_file"
-  case ggufFile = "gguf_file"
   case sdpa
   case torchRandom = "torch_randn"
   case torchResize = "resize_torch"
   case pillowResize = "resize_pil"
+}
+
+/// The kinds that the test target of the Formats module runs.
+public enum FormatsKind: String, GoldenKind {
+  case safetensorsFile = "safetensors_file"
+  case safetensorsMalformed = "safetensors_malformed"
+  case npyFile = "npy_file"
+  case ggufFile = "gguf_file"
 }
 
 /// The kinds that the test target of the NN module runs.
@@ -34,9 +38,13 @@ public enum NNKind: String, GoldenKind {
   case timestepMLP = "timestep_mlp"
 }
 
+/// The kinds that the test target of the Tokenizers module runs.
+public enum TokenizersKind: String, GoldenKind {
+  case tokenizer
+}
+
 /// The kinds that the test target of the Models module runs.
 public enum ModelsKind: String, GoldenKind {
-  case tokenizer
   case schedulerFlowEuler = "scheduler_flow_euler"
   case schedulerCogVideoXDDIM = "scheduler_cogvideox_ddim"
   case schedulerCogVideoXDPM = "scheduler_cogvideox_dpm"
@@ -58,6 +66,10 @@ public enum ConceptKind: String, GoldenKind {
   case sd3 = "concept_sd3"
   case fluxEncodeImage = "concept_flux_encode_image"
   case encoding = "concept_encoding"
+}
+
+/// The kinds that the test target of the Evaluation module runs.
+public enum EvaluationKind: String, GoldenKind {
   case averagePrecision = "metric_ap"
   case imageAveragePrecision = "metric_image_ap"
   case classCounts = "metric_counts"
@@ -66,5 +78,6 @@ public enum ConceptKind: String, GoldenKind {
 
 /// Every kind of every target.
 public let recognisedKinds: Set<String> = Set(
-  TensorKind.allCases.map(\.rawValue) + NNKind.allCases.map(\.rawValue) + ModelsKind.allCases.map(\.rawValue)
-    + ConceptKind.allCases.map(\.rawValue))
+  TensorKind.allCases.map(\.rawValue) + FormatsKind.allCases.map(\.rawValue) + NNKind.allCases.map(\.rawValue)
+    + TokenizersKind.allCases.map(\.rawValue) + ModelsKind.allCases.map(\.rawValue)
+    + ConceptKind.allCases.map(\.rawValue) + EvaluationKind.allCases.map(\.rawValue))

@@ -1,5 +1,6 @@
 // The readers under test, each with valid files to begin with.
 
+import Formats
 import Foundation
 import Tensor
 

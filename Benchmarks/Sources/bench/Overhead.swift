@@ -1,5 +1,6 @@
 import ArgumentParser
 import ConceptAttention
+import Formats
 import Foundation
 import Harness
 import Models

@@ -1,3 +1,5 @@
+import Tokenizers
+
 extension ModelFolder {
   /// A tokenizer whose ids its text encoder has vectors for.
   ///

@@ -1,5 +1,6 @@
 import NN
 import Tensor
+import Tokenizers
 
 extension FluxPipeline {
   /// T5 sees padding as the pipelines of FLUX show it, without a mask; CLIP gives the pooled vector only.

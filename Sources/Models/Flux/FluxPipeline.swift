@@ -1,5 +1,6 @@
 import NN
 import Tensor
+import Tokenizers
 
 /// FLUX.1 from prompt to picture.
 ///

@@ -1,4 +1,5 @@
 import NN
+import Tokenizers
 
 /// Where the parts of a Stable Diffusion 3 model come from: a folder in the diffusers layout, of which every part that has
 /// weights may be a single file instead.

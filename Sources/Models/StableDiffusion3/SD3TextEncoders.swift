@@ -1,5 +1,6 @@
 import NN
 import Tensor
+import Tokenizers
 
 /// The three text encoders of Stable Diffusion 3: CLIP-L and CLIP-bigG with projection, and T5, which may be left out.
 ///

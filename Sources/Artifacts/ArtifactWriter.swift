@@ -1,0 +1,130 @@
+// The folder that a run leaves: pictures, maps, metadata and a report.
+
+import ConceptAttention
+import Formats
+import Foundation
+import Tensor
+
+/// Writes what a run found, each file under its name only when it is complete.
+///
+/// - `image.png`; `heatmap-CONCEPT.png` and `overlay-CONCEPT.png` for each concept; `contact-sheet.png`
+/// - `maps.safetensors` and `maps.npz`, values before colour: `average` and, where kept, `layer.N`, `step.N`, `head.N`
+/// - `metadata.json`
+/// - `report.html`, one page that needs nothing else
+public struct ArtifactWriter: Sendable {
+  public var folder: String
+  public var colorMap: ColorMap
+  public var scaling: MapScaling
+
+  /// Share of the map's colour in an overlay.
+  static let overlayOpacity: Float = 0.55
+
+  /// Creates the folder where it does not exist.
+  ///
+  /// - Throws: `ArtifactError` when the folder cannot be created or written to
+  public init(folder: String, colorMap: ColorMap = .viridis, scaling: MapScaling = .perConcept) throws {
+    self.folder = folder
+    self.colorMap = colorMap
+    self.scaling = scaling
+    do {
+      try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    } catch {
+      throw ArtifactError.folder(folder, "cannot be created: \(Self.reason(error))")
+    }
+    var isFolder: ObjCBool = false
+    guard FileManager.default.fileExists(atPath: folder, isDirectory: &isFolder), isFolder.boolValue else {
+      throw ArtifactError.folder(folder, "is no folder")
+    }
+    guard FileManager.default.isWritableFile(atPath: folder) else {
+      throw ArtifactError.folder(folder, "cannot be written to")
+    }
+  }
+
+  /// Writes everything for one picture.
+  ///
+  /// - Parameters:
+  ///   - image: `u8`, `[height, width, 3]`
+  ///   - maps: maps of the run; those of `picture` are written, all frames to the files of values and `frame` to the
+  ///     pictures and the report
+  ///   - title: heads the contact sheet and the report, such as the prompt
+  ///   - metadata: becomes `run` in `metadata.json` and a table in the report
+  /// - Returns: the paths written, in order
+  /// - Throws: `ArtifactError` for a tensor that is no picture, `FileError` for a file that cannot be written, what the
+  ///   metadata throw when encoded (before anything is written)
+  public func write(
+    image: Tensor, maps: SaliencyMaps, title: String, metadata: some Encodable, picture: Int = 0, frame: Int = 0
+  ) throws -> [String] {
+    guard image.dtype == .u8, image.rank == 3, image.shape[2] == 3, image.shape[0] > 0, image.shape[1] > 0 else {
+      throw ArtifactError.notAPicture("\(image.dtype) \(image.shape)")
+    }
+    let run = RunMaps(maps, picture: picture, frame: frame)
+    let renderings = renderings(of: run, over: image)
+    let stems = FileNames.stems(maps.concepts)
+    let pictures =
+      [("image.png", image)]
+      + zip(stems, renderings).flatMap { [("heatmap-\($0).png", $1.heatmap), ("overlay-\($0).png", $1.overlay)] }
+      + [("contact-sheet.png", contactSheet(image, renderings, title: title).rendered())]
+    let files = pictures.map(\.0) + ["maps.safetensors", "maps.npz", "metadata.json", "report.html"]
+    let description = try metadataJSON(title: title, maps: run, renderings, files: files, run: metadata)
+    let report = try Report(
+      title: title, image: image, maps: run, colorMap: colorMap, scaling: scaling, metadata: description)
+    for (name, pixels) in pictures { try PNG.write(pixels, to: path(name)) }
+    let names = try String(decoding: JSONEncoder().encode(maps.concepts), as: UTF8.self)
+    try SafetensorsFile.write(run.tensors, to: path("maps.safetensors"), metadata: ["concepts": names])
+    try NpzFile.write(run.tensors, to: path("maps.npz"), compressed: true)
+    try AtomicFile.write(description, to: path("metadata.json"))
+    try AtomicFile.write(Array(report.page.utf8), to: path("report.html"))
+    return files.map(path)
+  }
+
+  private func path(_ name: String) -> String { folder.hasSuffix("/") ? folder + name : folder + "/" + name }
+
+  private static func reason(_ error: any Error) -> String {
+    let error = error as NSError
+    let cause = error.userInfo[NSUnderlyingErrorKey] as? NSError ?? error
+    guard cause.domain == NSPOSIXErrorDomain else { return cause.localizedDescription }
+    return String(cString: strerror(Int32(cause.code)))
+  }
+}
+
+public enum ArtifactError: Error, Equatable, CustomStringConvertible {
+  /// A folder, and what is wrong with it.
+  case folder(String, String)
+  /// What was found instead of a picture.
+  case notAPicture(String)
+
+  public var description: String {
+    switch self {
+    case .folder(let path, let reason): "output folder \(path) \(reason)"
+    case .notAPicture(let found): "picture to write: found \(found), expected u8 [height, width, 3]"
+    }
+  }
+}
+
+/// Names of files made of concepts.
+enum FileNames {
+  /// Letters, digits, `-` and `_` of ASCII stay, every run of others becomes one `-`. Names that are equal, also
+  /// but for case (some file systems do not tell them apart), get `-2`, `-3` and so on.
+  static func stems(_ concepts: [String]) -> [String] {
+    var taken: Set<String> = []
+    return concepts.map { concept in
+      let stem = sanitized(concept)
+      var candidate = stem
+      var number = 2
+      while !taken.insert(candidate.lowercased()).inserted {
+        candidate = "\(stem)-\(number)"
+        number += 1
+      }
+      return candidate
+    }
+  }
+
+  private static func sanitized(_ concept: String) -> String {
+    let parts = concept.unicodeScalars.split { scalar in
+      let isLetter = scalar.isASCII && scalar.properties.isAlphabetic
+      return !(isLetter || ("0"..."9").contains(scalar) || scalar == "-" || scalar == "_")
+    }
+    let stem = parts.map { String($0) }.joined(separator: "-").prefix(64)
+    return stem.isEmpty ? "concept" : String(stem)
+  }
+}

@@ -1,0 +1,62 @@
+import ConceptAttention
+import EmbeddedModels
+import Evaluation
+import Foundation
+import Models
+import Tensor
+import TestSupport
+import Testing
+
+/// The embedded model on its held-out scenes, against figures computed in PyTorch.
+@Suite struct SceneEvaluationTests {
+  private let scenes = EmbeddedModel.tinyFlux.scenes
+
+  @Test func everyFigureIsWithinHalfAPointOfTheReference() throws {
+    let table = try evaluate(pipeline: openPipeline("tiny-flux"), scenes: SceneSet(folder: scenes))
+    let reference = try json(Data(contentsOf: URL(fileURLWithPath: "\(scenes)/metrics.json")))
+    let found = try json(table.json())
+    #expect(found.n == reference.n)
+    #expect(found.prompt == reference.prompt)
+    #expect(figures(reference).count == 8 * 4 * 3 * 7)
+    #expect(figures(found).keys == figures(reference).keys)
+    for (name, expected) in figures(reference) {
+      let figure = try #require(figures(found)[name], "\(name) is not measured")
+      #expect(abs(figure - expected) <= 0.005, "\(name): \(figure), expected \(expected)")
+    }
+    let lines = table.text.split(separator: "\n")
+    let printed = try String(contentsOfFile: "\(scenes)/metrics.txt", encoding: .utf8).split(separator: "\n")
+    #expect(lines.prefix(2).elementsEqual(printed.prefix(2)))
+    #expect(lines.map { $0.prefix(18) } == printed.map { $0.prefix(18) })
+  }
+
+  @Test func whatTheProgressClosureThrowsEndsTheEvaluation() throws {
+    struct Cancelled: Error {}
+    var done = 0
+    #expect(throws: Cancelled.self) {
+      try evaluate(pipeline: openPipeline("tiny-flux"), scenes: SceneSet(folder: scenes)) { progress in
+        done = progress.done
+        throw Cancelled()
+      }
+    }
+    #expect(done == 1)
+  }
+
+  @Test func aSelectedLayerThatTheModelDoesNotHaveIsAnError() throws {
+    #expect(throws: SceneSetError.self) {
+      try evaluate(pipeline: openPipeline("tiny-flux"), scenes: SceneSet(folder: scenes), selection: [6])
+    }
+  }
+
+  private func json(_ data: Data) throws -> JSON { try JSONDecoder().decode(JSON.self, from: data) }
+
+  /// By row, kind of map and metric.
+  private func figures(_ file: JSON) -> [String: Double] {
+    var figures: [String: Double] = [:]
+    for (row, kinds) in file.table.object {
+      for (kind, metrics) in kinds.object {
+        for (metric, value) in metrics.object { figures["\(row) \(kind) \(metric)"] = value.double }
+      }
+    }
+    return figures
+  }
+}
