@@ -20,6 +20,7 @@ let package = Package(
       dependencies: [
         "Harness",
         .product(name: "ConceptAttention", package: "swift-concept-attention"),
+        .product(name: "Formats", package: "swift-concept-attention"),
         .product(name: "Models", package: "swift-concept-attention"),
         .product(name: "NN", package: "swift-concept-attention"),
         .product(name: "Tensor", package: "swift-concept-attention"),

@@ -10,14 +10,13 @@ import Tensor
 /// through several text encoders, a concept has a token of each, and their vectors are averaged after attention.
 ///
 /// Source: arXiv 2502.04320 §4; helblazer811/ConceptAttention.
-public final class ConceptAttention: AttentionProcessor {
+public final class ConceptAttention: SaliencyMethod {
   public let concepts: ConceptSet
   public let options: ConceptAttentionOptions
   /// The name of the concepts' stream, as in `double.14.concepts.attentionOutput`.
   public let stream: StreamID
   private var accumulators: [SaliencySpace: SaliencyAccumulator] = [:]
   private var vectors: [SaliencySpace: VectorAccumulator] = [:]
-  private var family = ""
 
   /// - Parameter stream: several instances in one run need names of their own
   public init(_ concepts: ConceptSet, options: ConceptAttentionOptions = .default, stream: StreamID = "concepts") {
@@ -26,45 +25,38 @@ public final class ConceptAttention: AttentionProcessor {
     self.stream = stream
   }
 
-  /// The averaged maps of all passes so far.
+  /// The averaged maps of all passes so far, in the first of `options.spaces`.
   ///
-  /// - Parameter space: one of `options.spaces`; the first unless given
   /// - Throws: `SaliencyError.nothingRecorded` when no chosen layer of a chosen step has run
-  public func maps(_ space: SaliencySpace? = nil) throws(SaliencyError) -> SaliencyMaps {
-    guard let space = space ?? options.spaces.first,
-      let accumulator = vectors[space]?.scores(space, options) ?? accumulators[space]
+  public func maps() throws(SaliencyError) -> SaliencyMaps {
+    guard let space = options.spaces.first else { throw .nothingRecorded }
+    return try maps(space)
+  }
+
+  /// - Parameter space: one of `options.spaces`
+  public func maps(_ space: SaliencySpace) throws(SaliencyError) -> SaliencyMaps {
+    guard let accumulator = vectors[space]?.scores(space, options) ?? accumulators[space]
     else { throw .nothingRecorded }
     let maps = try accumulator.maps(concepts.names, softmaxLast: options.normalization == .softmaxOfMean)
     return options.blurs ? maps.blurred() : maps
   }
 
-  // MARK: AttentionProcessor
-
-  public func install(on model: any StreamModel) { family = options.family ?? model.textFamily }
-
-  public var riderIDs: [StreamID] { [stream] }
-
-  /// The chosen layers, so that a layer the model does not have is an error when installed.
-  public var patterns: [SitePattern] {
-    options.layers?.sorted().map { SitePattern("\(family).\($0).\(stream).attentionOutput") } ?? []
-  }
-
-  public func riders(for pass: Pass) -> [Rider] {
-    guard isWanted(pass) else { return [] }
-    return [
+  public func install(_ hooks: inout HookPlan, on model: any StreamModel) throws {
+    if let reason = options.contradiction { throw HookError.refused(processor: name, reason: reason) }
+    (accumulators, vectors) = ([:], [:])
+    let family = options.family ?? model.textFamily
+    let passes = PassFilter(steps: options.steps, branches: [options.branch])
+    hooks.board(
       Rider(
         stream, embeddings: concepts.embeddings, pooled: concepts.pooled,
-        reads: options.reads.streams(concepts: stream), families: [family])
-    ]
+        reads: options.reads.streams(concepts: stream), families: [family]),
+      in: passes)
+    let blocks = options.layers?.sorted().map { BlockPattern("\(family).\($0)") } ?? ["\(family)"]
+    for block in blocks { hooks.observe(block, in: passes, add) }
   }
 
-  public func watches(_ block: BlockID) -> Bool {
-    block.family == family && (options.layers?.contains(block.layer) ?? true)
-  }
-
-  public func observe(_ block: BlockView, _ pass: Pass) {
-    guard isWanted(pass), block[stream] != nil else { return }
-    let layer = block.block.layer
+  private func add(_ block: BlockView, _ pass: Pass) {
+    let layer = block.id.layer
     for space in options.spaces {
       let found = space.vectors(block, concepts, stream, options)
       if let found, options.averaging == .vectors {
@@ -75,9 +67,5 @@ public final class ConceptAttention: AttentionProcessor {
           .add(options.normalized(scores), layer: layer, step: pass.step, grid: pass.grid)
       }
     }
-  }
-
-  private func isWanted(_ pass: Pass) -> Bool {
-    pass.branch == options.branch && (options.steps?.contains(pass.step) ?? true)
   }
 }

@@ -33,6 +33,24 @@ public struct ConceptAttentionOptions: Sendable, Equatable {
     self.steps = steps
   }
 
+  /// Why these settings would have no effect, or none that anybody can see; nil when they have.
+  var contradiction: String? {
+    if spaces.isEmpty { return "no space is chosen, so there is nothing to map" }
+    if layers?.isEmpty == true { return "no layer is chosen, so there is nothing to map" }
+    if steps?.isEmpty == true { return "no step is chosen, so there is nothing to map" }
+    if imageOutputs != .own, !spaces.contains(.output) {
+      return "image outputs '\(imageOutputs)' are those of space 'output', which is not among \(spaces.map(\.rawValue))"
+    }
+    if conceptScaling != .none, spaces == [.attention] {
+      return "space 'attention' has no vectors that concept scaling '\(conceptScaling)' could scale"
+    }
+    if averaging == .vectors, keeping.contains(.steps) {
+      return "vectors are averaged over the steps, so there are no maps by step to keep"
+    }
+    if averaging == .vectors, spaces == [.attention] { return "space 'attention' has no vectors to average" }
+    return nil
+  }
+
   /// All layers and steps, output space, softmax over the concepts per layer and step.
   public static let `default` = ConceptAttentionOptions()
 

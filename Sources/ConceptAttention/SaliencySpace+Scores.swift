@@ -1,13 +1,6 @@
 import NN
 import Tensor
 
-/// Which heads a score is about.
-enum HeadSelection: Hashable {
-  /// All heads added up.
-  case together
-  case apart
-}
-
 /// The vectors of one block whose products make the map.
 struct SaliencyVectors {
   /// `[batch, heads, concepts, headDim]`
@@ -41,30 +34,23 @@ extension SaliencySpace {
   }
 
   /// Products, before any softmax over the concepts.
-  ///
-  /// - Returns: `together`: `[batch, concepts, tokens]`; with `.heads` kept also `apart`:
-  ///   `[batch, heads, concepts, tokens]`
-  func scores(_ vectors: SaliencyVectors, _ options: ConceptAttentionOptions) -> [HeadSelection: Tensor] {
+  func scores(_ vectors: SaliencyVectors, _ options: ConceptAttentionOptions) -> SaliencyScores {
     let c = options.conceptScaling.scaled(vectors.concepts), x = vectors.image
     // Concepts first: a handful of rows against all image tokens, read once.
-    var scores = [HeadSelection.together: Tensor.matmul(c.mergedHeads, x.mergedHeads.transposed()) * vectors.scale]
-    if options.keeping.contains(.heads) { scores[.apart] = Tensor.matmul(c, x.transposed()) * vectors.scale }
+    var scores = SaliencyScores(together: Tensor.matmul(c.mergedHeads, x.mergedHeads.transposed()) * vectors.scale)
+    if options.keeping.contains(.heads) { scores.perHead = Tensor.matmul(c, x.transposed()) * vectors.scale }
     return scores
   }
 }
 
 /// Attention probabilities of the concepts over the image tokens.
-///
-/// - Returns: as `SaliencySpace.scores`
 func probabilities(
   _ block: BlockView, _ concepts: ConceptSet, _ stream: StreamID, _ options: ConceptAttentionOptions
-) -> [HeadSelection: Tensor] {
+) -> SaliencyScores {
   let all = concepts.perConcept(block.probabilities(query: stream, keys: [stream, .image]))
   let count = block[.image]?.key.shape[2] ?? 0
   let overImage = all.narrow(-1, from: all.shape[3] - count, count: count)
-  var scores = [HeadSelection.together: overImage.mean(1)]
-  if options.keeping.contains(.heads) { scores[.apart] = overImage }
-  return scores
+  return SaliencyScores(together: overImage.mean(1), perHead: options.keeping.contains(.heads) ? overImage : nil)
 }
 
 extension ConceptScaling {
@@ -84,7 +70,7 @@ extension ConceptScaling {
 }
 
 extension ConceptAttentionOptions {
-  func normalized(_ scores: [HeadSelection: Tensor]) -> [HeadSelection: Tensor] {
+  func normalized(_ scores: SaliencyScores) -> SaliencyScores {
     normalization == .softmax ? scores.mapValues { $0.softmax(-2) } : scores
   }
 }

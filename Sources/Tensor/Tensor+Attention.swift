@@ -58,7 +58,7 @@ public func scaledDotProductAttention(
   queries: [Tensor], keys: [AttentionKeys], mask: Tensor? = nil, causal: Bool = false, scale: Float? = nil,
   precision: AttentionPrecision = .f32, output: DType = .f32
 ) -> [Tensor] {
-  let call = AttentionCall(
+  let call = KernelAttention(
     "scaledDotProductAttention", queries, keys.map(\.key), values: keys.map(\.value), mask: mask, causal: causal,
     scale: scale, precision: precision)
   return call.attend(output: output, logSumExp: false).map(\.output)
@@ -88,7 +88,7 @@ public func attentionWithLogSumExp(
   queries: [Tensor], keys: [AttentionKeys], mask: Tensor? = nil, causal: Bool = false, scale: Float? = nil,
   precision: AttentionPrecision = .f32, output: DType = .f32
 ) -> [AttentionOutput] {
-  let call = AttentionCall(
+  let call = KernelAttention(
     "attentionWithLogSumExp", queries, keys.map(\.key), values: keys.map(\.value), mask: mask, causal: causal,
     scale: scale, precision: precision)
   return call.attend(output: output, logSumExp: true)
@@ -106,7 +106,7 @@ public func attentionProbabilities(
   query: Tensor, keys: [Tensor], rows: [Int], columns: Range<Int>? = nil, mask: Tensor? = nil, causal: Bool = false,
   scale: Float? = nil, precision: AttentionPrecision = .f32
 ) -> Tensor {
-  let call = AttentionCall(
+  let call = KernelAttention(
     "attentionProbabilities", [query], keys, mask: mask, causal: causal, scale: scale, precision: precision)
   return call.weights(rows: rows, columns: columns, logits: false)
 }
@@ -118,7 +118,7 @@ public func attentionLogits(
   query: Tensor, keys: [Tensor], rows: [Int], columns: Range<Int>? = nil, mask: Tensor? = nil, causal: Bool = false,
   scale: Float? = nil, precision: AttentionPrecision = .f32
 ) -> Tensor {
-  let call = AttentionCall(
+  let call = KernelAttention(
     "attentionLogits", [query], keys, mask: mask, causal: causal, scale: scale, precision: precision)
   return call.weights(rows: rows, columns: columns, logits: true)
 }

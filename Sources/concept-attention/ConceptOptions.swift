@@ -117,7 +117,9 @@ struct ConceptOptions: ParsableArguments {
     options.spaces = [space]
     options.normalization = normalization
     options.reads = reads
-    options.keeping = perHead ? [.layers, .steps, .heads] : [.layers, .steps]
+    // Vectors averaged over the steps make no maps by step.
+    options.keeping = options.averaging == .vectors ? [.layers] : [.layers, .steps]
+    if perHead { options.keeping.insert(.heads) }
     return options
   }
 }

@@ -91,7 +91,9 @@ final class TensorRecorder {
     let options = method.options
     let layers = options.layers?.sorted().map { "\($0)" } ?? ["*"]
     let outputs = layers.map { "\(family).\($0).\(method.stream).attentionOutput" }
-    cache = ActivationCache((outputs + sites).map { SitePattern($0) }, steps: options.steps)
+    // Both branches of guidance, each under its name; concepts ride in theirs only.
+    cache = ActivationCache(
+      (outputs + sites).map { SitePattern($0) }, in: PassFilter(steps: options.steps, branches: nil))
   }
 
   var processor: any AttentionProcessor { cache }

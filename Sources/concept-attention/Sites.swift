@@ -27,12 +27,6 @@ struct Sites: ParsableCommand {
 
   func run() throws {
     let transformer = try model.open().transformer
-    let wanted = pattern.map { SitePattern($0) }
-    let sites = transformer.sites.filter { wanted?.matches($0) ?? true }
-    guard !sites.isEmpty else {
-      throw HookError.unknownSite(
-        pattern: pattern ?? "", processor: "sites", examples: transformer.sites.prefix(2).map(\.description))
-    }
-    for site in sites { print(site) }
+    for site in try transformer.sites(matching: pattern.map { SitePattern($0) } ?? "*", for: "sites") { print(site) }
   }
 }

@@ -118,7 +118,7 @@ import Testing
       try refusal("--timesteps", "7", "--steps", "4", expecting: "there is no step 7, this run has steps 0 to 3")
       try refusal("--negative-prompt", "rain", "--true-cfg", "1", expecting: "would not be used")
       try refusal(
-        "--save-tensors", "t.safetensors", "--save-site", "triple.0", expecting: "no site matches 'triple.0'")
+        "--save-tensors", "t.safetensors", "--save-site", "triple.0", expecting: "nothing matches 'triple.0'")
       #expect(try contents(folder).isEmpty)
     }
   }

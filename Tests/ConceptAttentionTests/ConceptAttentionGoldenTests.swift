@@ -44,7 +44,7 @@ private struct FluxConceptCase {
     let late = try processor("late", .softmaxOfMean)
     // The recorded vectors are those of all steps and layers, whatever the maps are made of.
     let everywhere = ConceptAttention(softmax.concepts, options: everyStep(softmax.options))
-    let run = try HookRun([everywhere, softmax, plain, late, spy], on: model, pass: Pass(grid: grid))
+    let run = try HookRun([everywhere, softmax, plain, late, spy], on: model, pass: Pass(steps: 1, grid: grid))
     var outputs = try denoise(run)
     try run.finish()
     outputs.merge(spy.outputs(layers: model.config.numLayers)) { $1 }
@@ -88,7 +88,7 @@ private struct FluxConceptCase {
         guidance: golden.config.guidance.float.map { [Float](repeating: $0, count: image.shape[0]) },
         positions: model.positions(grid: grid))
       if stops {
-        model.observe(input, hooks: run)
+        model.look(input, hooks: run)
         break
       }
       let velocity = model(input, hooks: run)
@@ -110,12 +110,14 @@ extension SaliencyMaps {
 private final class ConceptSpy: AttentionProcessor {
   private var records: [String: [Tensor]] = [:]
 
-  func wants(_ site: Site) -> Bool { site.stream == "concepts" && site.point == .residualOutput }
-  func watches(_ block: BlockID) -> Bool { block.family == "double" }
+  func install(_ hooks: inout HookPlan, on model: any StreamModel) {
+    hooks.read("*.*.concepts.residualOutput") { tensor, _, _ in
+      self.records["concept_stream", default: []].append(tensor)
+    }
+    hooks.observe("double", record)
+  }
 
-  func read(_ tensor: Tensor, at site: Site, _ pass: Pass) { records["concept_stream", default: []].append(tensor) }
-
-  func observe(_ block: BlockView, _ pass: Pass) {
+  private func record(_ block: BlockView, _ pass: Pass) {
     guard let concept = block["concepts"], let image = block[.image] else { return }
     for (name, tensor) in [
       ("concept_out", concept.mergedOutput), ("image_out", image.mergedOutput), ("concept_q", concept.query),

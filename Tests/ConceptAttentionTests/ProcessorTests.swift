@@ -26,7 +26,7 @@ import Testing
   }
 
   private func run(_ processors: [any AttentionProcessor]) throws -> (output: Tensor, run: HookRun) {
-    let hooks = try HookRun(processors, on: model, pass: Pass(grid: grid, batch: 2))
+    let hooks = try HookRun(processors, on: model, pass: Pass(steps: 1, grid: grid, batch: 2))
     return (model(input, hooks: hooks), hooks)
   }
 
@@ -80,7 +80,7 @@ import Testing
 
   @Test func anUnconditionalPassAddsNothing() throws {
     let method = ConceptAttention(concepts)
-    let hooks = try HookRun([method], on: model, pass: Pass(branch: .unconditional, grid: grid, batch: 2))
+    let hooks = try HookRun([method], on: model, pass: Pass(steps: 1, branch: .unconditional, grid: grid, batch: 2))
     _ = model(input, hooks: hooks)
     #expect(throws: SaliencyError.nothingRecorded) { try method.maps() }
   }
@@ -137,7 +137,7 @@ import Testing
     let vector = Tensor(ones: [48])
     let plain = model(input)
     #expect(try !run([Steering("double.1.image.residualOutput", adding: vector)]).output.isIdentical(to: plain))
-    let later = Steering("double.1.image.residualOutput", adding: vector, steps: [5])
+    let later = Steering("double.1.image.residualOutput", adding: vector, in: PassFilter(steps: [5]))
     #expect(try run([later]).output.isIdentical(to: plain))
     let nothing = Steering("double.1.image.residualOutput", adding: vector, strength: 0)
     #expect(try run([nothing]).output.isIdentical(to: plain))
@@ -146,7 +146,7 @@ import Testing
   @Test func crossAttentionProbabilitiesOverBothStreamsAddUpToOne() throws {
     let toText = RawCrossAttention(.text), toImage = RawCrossAttention(.image)
     _ = try run([toText, toImage])
-    let sum = try #require(toText.maps).sum(1) + #require(toImage.maps).sum(1)
+    let sum = try #require(toText.tokenMaps).sum(1) + #require(toImage.tokenMaps).sum(1)
     expectClose(sum, Tensor(ones: [2, 20]), Tolerance(absolute: 1e-5))
   }
 
@@ -158,17 +158,18 @@ import Testing
     #expect(entry.minimum < entry.mean && entry.mean < entry.maximum && entry.standardDeviation > 0)
   }
 
-  @Test func observingStopsAfterTheLastBlockAnybodyReads() throws {
+  @Test func lookingStopsAfterTheLastBlockAnybodyReads() throws {
     let recorder = Recorder("double.0.image.residualOutput")
-    let hooks = try HookRun([recorder], on: model, pass: Pass(grid: grid, batch: 2))
-    model.observe(input, hooks: hooks)
+    let hooks = try HookRun([recorder], on: model, pass: Pass(steps: 1, grid: grid, batch: 2))
+    model.look(input, hooks: hooks)
     #expect(recorder.entries.count == 1)
     #expect(hooks.isDone(after: BlockID("double", 0)))
   }
 
   @Test func aSiteOrLayerTheModelDoesNotHaveIsAnErrorWhenInstalled() throws {
     let unknown = #expect(throws: HookError.self) { try run([ActivationCache("double.9.image.query")]) }
-    #expect(unknown?.description.contains("no site matches 'double.9.image.query'") == true)
+    #expect(
+      unknown?.description.contains("nothing matches 'double.9.image.query'; nearest are double.0.image.query") == true)
     #expect(throws: HookError.self) { try run([ConceptAttention(concepts, options: .init(layers: [2]))]) }
     let twice = #expect(throws: HookError.self) { try run([ConceptAttention(concepts), ConceptAttention(concepts)]) }
     #expect(twice?.description.contains("'concepts' exists already") == true)
@@ -176,8 +177,44 @@ import Testing
 
   @Test func aNamedSiteThatNeverFiredIsAnErrorAtTheEnd() throws {
     let cold = Recorder("single.0.image.query")
-    let hooks = try HookRun([cold], on: model, pass: Pass(grid: grid, batch: 2))
-    #expect(throws: HookError.neverFired(pattern: "single.0.image.query", processor: "Recorder")) { try hooks.finish() }
+    let hooks = try HookRun([cold], on: model, pass: Pass(steps: 1, grid: grid, batch: 2))
+    #expect(throws: HookError.neverFired(what: "'single.0.image.query'", processor: "Recorder")) { try hooks.finish() }
+  }
+
+  @Test func aSecondRunOnAnotherGridStartsAnew() throws {
+    let concepts = ConceptAttention(concepts), cross = RawCrossAttention()
+    let cache = ActivationCache("double.0.image.value"), recorder = Recorder("double.0.image.value")
+    let all: [any AttentionProcessor] = [concepts, cross, cache, recorder]
+    _ = try run(all)
+    let small = TokenGrid(height: 2, width: 3)
+    let hooks = try HookRun(all, on: model, pass: Pass(steps: 1, grid: small, batch: 2))
+    var input = input
+    input.image = input.image.narrow(1, from: 0, count: small.count)
+    input.positions = model.positions(grid: small)
+    _ = model(input, hooks: hooks)
+    #expect(try concepts.maps().grid == small && cross.maps().grid == small)
+    #expect(cache["double.0.image.value", step: 0]?.shape == [2, 3, 6, 16] && recorder.entries.count == 1)
+  }
+
+  @Test func settingsThatComeToNothingAreRefused() throws {
+    func refused(_ change: (inout ConceptAttentionOptions) -> Void) -> String {
+      var options = ConceptAttentionOptions.default
+      change(&options)
+      let error = #expect(throws: HookError.self) { try run([ConceptAttention(concepts, options: options)]) }
+      return error?.description ?? ""
+    }
+    #expect(refused { $0.spaces = [] }.contains("ConceptAttention: no space is chosen"))
+    #expect(refused { $0.layers = [] }.contains("no layer"))
+    #expect(refused { $0.steps = [] }.contains("no step"))
+    #expect(refused { ($0.spaces, $0.imageOutputs) = ([.value], .readingConcepts) }.contains("'readingConcepts'"))
+    #expect(refused { ($0.spaces, $0.conceptScaling) = ([.attention], .length) }.contains("'length'"))
+    #expect(refused { ($0.averaging, $0.keeping) = (.vectors, [.steps]) }.contains("by step"))
+    #expect(refused { ($0.averaging, $0.spaces) = (.vectors, [.attention]) }.contains("no vectors"))
+    let empty = #expect(throws: HookError.self) {
+      try run([ActivationPatch(from: ActivationCache("double.0.image.value"))])
+    }
+    #expect(empty?.description == "ActivationPatch: the cache to patch from is empty")
+    #expect(throws: HookError.self) { try run([HeadAblation("double.0.image.value", heads: [])]) }
   }
 
   @Test func aRewriteOfAnotherShapeStopsWithBothShapes() async {
@@ -188,7 +225,7 @@ import Testing
         pooledProjectionDim: 4, guidanceEmbeds: false, axesDimsRope: [2, 2, 4])
       let model = try load(from: RandomWeights()) { FluxTransformer(config, $0) }
       let grid = TokenGrid(height: 1, width: 1)
-      let hooks = try HookRun([OtherShape()], on: model, pass: Pass(grid: grid))
+      let hooks = try HookRun([OtherShape()], on: model, pass: Pass(steps: 1, grid: grid))
       _ = model(
         .init(
           image: Tensor(zeros: [1, 1, 4]), text: Tensor(zeros: [1, 1, 4]), pooled: Tensor(zeros: [1, 4]), timestep: [1],
@@ -199,6 +236,7 @@ import Testing
 }
 
 private final class OtherShape: AttentionProcessor {
-  func wants(_ site: Site) -> Bool { site.point == .query && site.stream == .image }
-  func rewrite(_ tensor: Tensor, at site: Site, _ pass: Pass) -> Tensor { Tensor([1]) }
+  func install(_ hooks: inout HookPlan, on model: any StreamModel) {
+    hooks.rewrite("*.*.image.query") { _, _, _ in Tensor([1]) }
+  }
 }

@@ -40,7 +40,7 @@ struct SD3ConceptCase {
     let authors = try method("authors", chosen(.authorsSD3)), plain = try method("plain", chosen(plainOptions))
     let all = try method("concepts", everywhere), paper = try method("paper", chosen(.default))
     let batch = try #require(inputs["txt"]).shape[0]
-    let run = try HookRun([authors, plain, all, paper, spy], on: model, pass: Pass(grid: grid, batch: batch))
+    let run = try HookRun([authors, plain, all, paper, spy], on: model, pass: Pass(steps: 1, grid: grid, batch: batch))
     var outputs = try denoise(run)
     try run.finish()
 
@@ -111,16 +111,16 @@ private final class SD3Spy: AttentionProcessor {
 
   init(layers: Int) { self.layers = layers }
 
-  func wants(_ site: Site) -> Bool { site.stream == "concepts" && site.point == .residualInput }
-  func watches(_ block: BlockID) -> Bool { true }
-
-  /// The stream after a block is the one before the next. The last block does not change it.
-  func read(_ tensor: Tensor, at site: Site, _ pass: Pass) {
-    if site.block.layer > 0 { records["concept_stream", default: []].append(tensor) }
-    if site.block.layer == layers - 1 { records["concept_stream", default: []].append(tensor) }
+  func install(_ hooks: inout HookPlan, on model: any StreamModel) {
+    // The stream after a block is the one before the next. The last block does not change it.
+    hooks.read("*.*.concepts.residualInput") { tensor, site, _ in
+      if site.block.layer > 0 { self.records["concept_stream", default: []].append(tensor) }
+      if site.block.layer == self.layers - 1 { self.records["concept_stream", default: []].append(tensor) }
+    }
+    hooks.observe("*", record)
   }
 
-  func observe(_ block: BlockView, _ pass: Pass) {
+  private func record(_ block: BlockView, _ pass: Pass) {
     guard let concept = block["concepts"], let image = block[.image], let text = block[.text] else { return }
     let own = concept.mergedOutput.narrow(1, from: 1, count: concept.query.shape[2] - 1)
     for (name, tensor) in [

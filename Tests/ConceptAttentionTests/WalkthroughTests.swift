@@ -9,17 +9,19 @@ import TestSupport
 import Testing
 
 final class FadingAttention: AttentionProcessor {
-  let patterns: [SitePattern]
+  let pattern: SitePattern
   private(set) var norms: [Float] = []
 
-  init(_ pattern: SitePattern) { patterns = [pattern] }
+  init(_ pattern: SitePattern) { self.pattern = pattern }
 
-  func rewrite(_ output: Tensor, at site: Site, _ pass: Pass) -> Tensor {  // [batch, heads, tokens, headDim]
-    output * (1 - Float(pass.step + 1) / Float(pass.steps))
-  }
-
-  func read(_ output: Tensor, at site: Site, _ pass: Pass) {
-    norms.append(output.squared().sum().squareRoot().item)
+  func install(_ hooks: inout HookPlan, on model: any StreamModel) {
+    norms = []
+    hooks.rewrite(pattern) { output, site, pass in  // [batch, heads, tokens, headDim]
+      output * (1 - Float(pass.step + 1) / Float(pass.steps))
+    }
+    hooks.read(pattern) { output, site, pass in
+      self.norms.append(output.squared().sum().squareRoot().item)
+    }
   }
 }
 

@@ -67,7 +67,8 @@ private func run(
       rotary: tables[id], reads: [.image, .text])
   }
   let spy = AttentionSpy()
-  let hooks = try HookRun([spy], on: OneBlock(family: family), pass: Pass(grid: TokenGrid(height: 1, width: 1)))
+  let hooks = try HookRun(
+    [spy], on: OneBlock(family: family), pass: Pass(steps: 1, grid: TokenGrid(height: 1, width: 1)))
   runJointBlock(block, BlockID(family, 0), &streams, hooks: hooks)
   var outputs = spy.outputs
   for stream in streams { outputs[stream.id == .image ? "hidden" : "encoder"] = stream.tokens }
@@ -92,15 +93,16 @@ private final class AttentionSpy: AttentionProcessor {
     .dualAttentionOutput: "attn_out_dual",
   ]
 
-  func wants(_ site: Site) -> Bool { Self.dual[site.point] != nil }
-  func watches(_ block: BlockID) -> Bool { true }
-
-  func read(_ tensor: Tensor, at site: Site, _ pass: Pass) {
-    guard let name = Self.dual[site.point] else { return }
-    outputs[name] = site.point == .dualAttentionOutput ? tensor.mergedHeads : tensor
+  func install(_ hooks: inout HookPlan, on model: any StreamModel) {
+    for (point, name) in Self.dual {
+      hooks.read("*.*.*.\(point.rawValue)") { tensor, _, _ in
+        self.outputs[name] = point == .dualAttentionOutput ? tensor.mergedHeads : tensor
+      }
+    }
+    hooks.observe("*", record)
   }
 
-  func observe(_ block: BlockView, _ pass: Pass) {
+  private func record(_ block: BlockView, _ pass: Pass) {
     outputs["attn_q"] = concatenated(block.streams.map(\.rotatedQuery), axis: 2)
     outputs["attn_k"] = concatenated(block.streams.map(\.rotatedKey), axis: 2)
     outputs["attn_v"] = concatenated(block.streams.map(\.value), axis: 2)

@@ -155,6 +155,7 @@ import Testing
 
 private final class PassSpy: AttentionProcessor {
   private(set) var passes: [Pass] = []
-  let patterns: [SitePattern] = ["double.0.image.query"]
-  func read(_ tensor: Tensor, at site: Site, _ pass: Pass) { passes.append(pass) }
+  func install(_ hooks: inout HookPlan, on model: any StreamModel) {
+    hooks.read("double.0.image.query", in: .every) { _, _, pass in self.passes.append(pass) }
+  }
 }

@@ -95,7 +95,7 @@ private func check(_ golden: GoldenCase, _ pipeline: some FlowMatchPipeline) thr
 
   // The same through several processors at once, none of which changes anything.
   let watched = try pipeline.generate(
-    request, processors: ["mlpOutput", "attentionOutput", "query", "dualQuery"].map { ActivationReader($0) }
+    request, processors: ["mlpOutput", "attentionOutput", "query"].map { ActivationReader($0) }
   ) { _ in }
   #expect(watched.image.isIdentical(to: result.image), "\(golden.name): processors that only look change the picture")
 }

@@ -13,7 +13,7 @@ func fluxOutputs(_ golden: GoldenCase) throws -> [String: Tensor] {
   let model = try load(from: SafetensorsWeights(folder: folder)) { FluxTransformer(config, $0) }
   let size = golden.config.grid_hw.ints, grid = TokenGrid(height: size[0], width: size[1])
   let cache = ActivationReader("residualOutput")
-  let run = try HookRun([cache], on: model, pass: Pass(grid: grid))
+  let run = try HookRun([cache], on: model, pass: Pass(steps: 1, grid: grid))
   let input = FluxTransformer.Input(
     image: try #require(inputs["hidden"]), text: try #require(inputs["encoder"]),
     pooled: try #require(inputs["pooled"]), timestep: try #require(inputs["timestep"]).floats,
@@ -34,7 +34,7 @@ func sd3Outputs(_ golden: GoldenCase) throws -> [String: Tensor] {
     SD3Config.self, from: Data(contentsOf: URL(fileURLWithPath: "\(folder)/config.json")))
   let model = try load(from: SafetensorsWeights(folder: folder)) { SD3Transformer(config, $0) }
   let cache = ActivationReader("residualOutput")
-  let run = try HookRun([cache], on: model, pass: Pass(grid: TokenGrid(height: 1, width: 1)))
+  let run = try HookRun([cache], on: model, pass: Pass(steps: 1, grid: TokenGrid(height: 1, width: 1)))
   let input = SD3Transformer.Input(
     latents: try #require(inputs["hidden"]), text: try #require(inputs["encoder"]),
     pooled: try #require(inputs["pooled"]), timestep: try #require(inputs["timestep"]).floats,
@@ -49,11 +49,15 @@ func sd3Outputs(_ golden: GoldenCase) throws -> [String: Tensor] {
 
 /// Keeps what passes one point of every block.
 final class ActivationReader: AttentionProcessor {
-  let point: Site.Point?
+  private let point: String
   private(set) var tensors: [Site: Tensor] = [:]
 
-  init(_ point: String) { self.point = Site.Point(rawValue: point) }
+  init(_ point: String) { self.point = point }
 
-  func wants(_ site: Site) -> Bool { site.point == point }
-  func read(_ tensor: Tensor, at site: Site, _ pass: Pass) { tensors[site] = tensor }
+  func install(_ hooks: inout HookPlan, on model: any StreamModel) {
+    // Not every model has every point.
+    for site in model.sites where site.point.rawValue == point {
+      hooks.read(SitePattern(site)) { tensor, site, _ in self.tensors[site] = tensor }
+    }
+  }
 }

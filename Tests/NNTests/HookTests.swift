@@ -12,7 +12,7 @@ import Testing
   init() throws { model = try ToyModel() }
 
   private func install(_ processors: [any AttentionProcessor]) throws -> HookRun {
-    try HookRun(processors, on: model, pass: Pass(grid: grid, batch: 2))
+    try HookRun(processors, on: model, pass: Pass(steps: 1, grid: grid, batch: 2))
   }
 
   // MARK: Order
@@ -104,11 +104,17 @@ import Testing
 
   @Test func unknownSitesAndStreamsAreErrorsWhenInstalled() throws {
     #expect(
-      throws: HookError.unknownSite(
-        pattern: "toy.2", processor: "Change",
-        examples: ["toy.0.text.residualInput", "toy.0.text.modulated"])
-    ) { try install([Change("toy.2") { $0 }]) }
-    #expect(throws: HookError.self) { try install([Change("toy.0.guest") { $0 }]) }
+      throws: HookError.unknownPlace(
+        pattern: "toy.1.image.atentionOutput", processor: "Change",
+        nearest: ["toy.1.image.attentionOutput", "toy.0.image.attentionOutput"])
+    ) { try install([Change("toy.1.image.atentionOutput") { $0 }]) }
+    #expect(throws: HookError.unknownPlace(pattern: "toy.2", processor: "Attend", nearest: ["toy.0", "toy.1"])) {
+      try install([Attend(in: "toy.2") { $0 }])
+    }
+    #expect(
+      throws: HookError.noStream(
+        "guest", pattern: "toy.0.guest", processor: "Change", streams: ["text", "image"])
+    ) { try install([Change("toy.0.guest") { $0 }]) }
     #expect(throws: HookError.duplicateStream(.image, processor: "Guest")) { try install([Guest(.image)]) }
     #expect(throws: HookError.duplicateStream("guest", processor: "Guest")) { try install([Guest(), Guest()]) }
     _ = try install([Guest(), Change("toy.0.guest.query") { $0 }])
@@ -116,12 +122,85 @@ import Testing
 
   @Test func aNamedSiteThatNeverFiredIsAnErrorAtTheEnd() throws {
     let run = try install([Change("toy.0") { $0 }, Change("toy.1.text.residualInput") { $0 }])
-    #expect(throws: HookError.neverFired(pattern: "toy.0", processor: "Change")) { try run.finish() }
+    #expect(throws: HookError.neverFired(what: "'toy.0'", processor: "Change")) { try run.finish() }
     _ = model(input, hooks: run)
     try run.finish()
-    let absent = try install([Guest(boards: false), Change("toy.0.guest.query") { $0 }])
+    let absent = try install([Guest(in: PassFilter(steps: [3]))])
     _ = model(input, hooks: absent)
-    #expect(throws: HookError.neverFired(pattern: "toy.0.guest.query", processor: "Change")) { try absent.finish() }
+    #expect(throws: HookError.neverFired(what: "stream 'guest'", processor: "Guest")) { try absent.finish() }
+  }
+
+  @Test func aProcessorWithNothingToDoIsAnError() {
+    #expect(throws: HookError.nothingToDo(processor: "Idle")) { try install([Idle()]) }
+  }
+
+  @Test func passesThatTheRunDoesNotMakeAreRefusedBeforeIt() throws {
+    let passes = (0..<2).map { Pass(step: $0, steps: 2, grid: grid) }
+    func install(_ filter: PassFilter) throws -> HookRun {
+      try HookRun([Guest(in: filter)], on: model, pass: passes[0], passes: passes)
+    }
+    _ = try install(PassFilter(steps: [1]))
+    #expect(
+      throws: HookError.noSuchPass(what: "stream 'guest'", processor: "Guest", passes: "steps 0 to 1, conditional")
+    ) { try install(PassFilter(steps: [2])) }
+    #expect(throws: HookError.self) { try install(PassFilter(branches: [.unconditional])) }
+  }
+
+  @Test func lookingIsAtTheConditionalBranchAndChangingAtAllUnlessTold() throws {
+    let change = Change("toy.0.image.query") { $0 * 2 }, run = try install([change])
+    run.pass.branch = .unconditional
+    #expect(!model(input, hooks: run).isIdentical(to: model(input)) && change.seen.isEmpty)
+    run.pass.branch = .conditional
+    #expect(!model(input, hooks: run).isIdentical(to: model(input)) && change.seen.count == 1)
+  }
+
+  @Test func ridersThatTheModelCannotCarryAreNamed() throws {
+    func install(_ rider: Rider) throws -> HookRun { try self.install([Guest(rider)]) }
+    let tokens = Tensor(ones: [1, 2, ToyModel.dim])
+    for (rider, reason) in [
+      (Rider("a", processedAs: "audio", embeddings: tokens, reads: ["a"]), "processed as 'audio'"),
+      (Rider("a", embeddings: tokens, reads: ["a", "nobody"]), "reads 'nobody'"),
+      (Rider("a", embeddings: tokens, reads: ["a"], families: ["single"]), "families are [\"toy\"]"),
+    ] {
+      let error = #expect(throws: HookError.self) { try install(rider) }
+      #expect(error?.description.contains("Guest: stream 'a'") == true)
+      #expect(error?.description.contains(reason) == true, "\(error?.description ?? "")")
+    }
+  }
+
+  // MARK: What a processor or a block returns
+
+  @Test func oneOutputTooFewStopsWithTheProcessorsName() async {
+    let trap = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+      let model = try ToyModel(), pass = Pass(steps: 1, grid: TokenGrid(height: 1, width: 5))
+      _ = model(ToyModel.Input(batch: 1), hooks: try HookRun([Attend(dropping: 1) { $0 }], on: model, pass: pass))
+    }
+    expectTrapText(trap, "Attend.attend in block toy.0: returned shapes [[1, 3, 3, 4]], expected")
+  }
+
+  @Test func anEditOfAnotherShapeStopsWithTheProcessorsName() async {
+    let trap = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+      let model = try ToyModel(), pass = Pass(steps: 1, grid: TokenGrid(height: 1, width: 5))
+      _ = model(ToyModel.Input(batch: 1), hooks: try HookRun([Edit { _ in Tensor([1]) }], on: model, pass: pass))
+    }
+    expectTrapText(trap, "Edit.edit in block toy.0: output of 'image' has shape [1], expected [1, 3, 5, 4]")
+  }
+
+  @Test func aHalfThatLosesAStreamStopsWithItsName() async {
+    for lost in [Careless.Loss.projection, .update] {
+      let trap = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+        [lost = lost as Careless.Loss] in
+        var streams = [
+          Stream("image", tokens: Tensor(ones: [1, 2, 4]), conditioning: Tensor(ones: [1, 4]), reads: ["image"])
+        ]
+        runJointBlock(Careless(loses: lost), BlockID("toy", 0), &streams, hooks: nil)
+      }
+      expectTrapText(
+        trap,
+        lost == .projection
+          ? "Careless.project in block toy.0: 0 projections of 1 streams"
+          : "Careless.update in block toy.0: shapes [], expected [[1, 2, 4]]")
+    }
   }
 }
 
@@ -134,44 +213,47 @@ private final class Log {
 /// Writes down every call at the last block.
 private final class Logger: AttentionProcessor {
   let name: String
-  let patterns: [SitePattern]
+  private let sites: SitePattern
   private let log: Log
 
   init(_ name: String, _ log: Log, sites: SitePattern = "toy.1.image.attentionOutput") {
     self.name = name
     self.log = log
-    patterns = [sites]
+    self.sites = sites
   }
 
-  func watches(_ block: BlockID) -> Bool { block.layer == 1 }
-  func replacesAttention(_ block: BlockID) -> Bool { block.layer == 1 }
-  func rewrite(_ tensor: Tensor, at site: Site, _ pass: Pass) -> Tensor {
-    log.lines.append("\(name) rewrites \(site)")
-    return tensor
+  func install(_ hooks: inout HookPlan, on model: any StreamModel) {
+    let name = name, log = log
+    hooks.observe("toy.1") { block, _ in log.lines.append("\(name) observes \(block.id)") }
+    hooks.edit("toy.1") { block, _ in log.lines.append("\(name) edits \(block.id)") }
+    hooks.attend("toy.1") { call, _, next in
+      log.lines.append("\(name) attends \(call.block)")
+      defer { log.lines.append("\(name) attended \(call.block)") }
+      return next(call)
+    }
+    hooks.read(sites) { _, site, _ in log.lines.append("\(name) reads \(site)") }
+    hooks.rewrite(sites) { tensor, site, _ in
+      log.lines.append("\(name) rewrites \(site)")
+      return tensor
+    }
   }
-  func read(_ tensor: Tensor, at site: Site, _ pass: Pass) { log.lines.append("\(name) reads \(site)") }
-  func attend(_ call: AttentionCall, _ pass: Pass, next: (AttentionCall) -> [Tensor]) -> [Tensor] {
-    log.lines.append("\(name) attends \(call.block)")
-    defer { log.lines.append("\(name) attended \(call.block)") }
-    return next(call)
-  }
-  func edit(_ block: inout BlockView, _ pass: Pass) { log.lines.append("\(name) edits \(block.block)") }
-  func observe(_ block: BlockView, _ pass: Pass) { log.lines.append("\(name) observes \(block.block)") }
 }
 
 /// Rewrites a site and keeps what it reads there.
 private final class Change: AttentionProcessor {
-  let patterns: [SitePattern]
+  private let pattern: SitePattern
   private let change: (Tensor) -> Tensor
   private(set) var seen: [Tensor] = []
 
   init(_ pattern: SitePattern, _ change: @escaping (Tensor) -> Tensor) {
-    patterns = [pattern]
+    self.pattern = pattern
     self.change = change
   }
 
-  func rewrite(_ tensor: Tensor, at site: Site, _ pass: Pass) -> Tensor { change(tensor) }
-  func read(_ tensor: Tensor, at site: Site, _ pass: Pass) { seen.append(tensor) }
+  func install(_ hooks: inout HookPlan, on model: any StreamModel) {
+    hooks.rewrite(pattern) { tensor, _, _ in self.change(tensor) }
+    hooks.read(pattern) { tensor, _, _ in self.seen.append(tensor) }
+  }
 }
 
 /// Edits the image's outputs of the first block and keeps what it observes of them.
@@ -181,35 +263,69 @@ private final class Edit: AttentionProcessor {
 
   init(_ change: @escaping (Tensor) -> Tensor) { self.change = change }
 
-  func watches(_ block: BlockID) -> Bool { block.layer == 0 }
-  func edit(_ block: inout BlockView, _ pass: Pass) {
-    guard let output = block[.image]?.output else { return }
-    block[.image]?.output = change(output)
+  func install(_ hooks: inout HookPlan, on model: any StreamModel) {
+    hooks.edit("toy.0") { block, _ in
+      guard let output = block[.image]?.output else { return }
+      block[.image]?.output = self.change(output)
+    }
+    hooks.observe("toy.0") { block, _ in self.observed += block[.image].map { [$0.output] } ?? [] }
   }
-  func observe(_ block: BlockView, _ pass: Pass) { observed += block[.image].map { [$0.output] } ?? [] }
 }
 
 /// Changes what attention gives in the first block.
 private final class Attend: AttentionProcessor {
+  private let blocks: BlockPattern
+  private let dropped: Int
   private let change: (Tensor) -> Tensor
-  init(_ change: @escaping (Tensor) -> Tensor) { self.change = change }
 
-  func replacesAttention(_ block: BlockID) -> Bool { block.layer == 0 }
-  func attend(_ call: AttentionCall, _ pass: Pass, next: (AttentionCall) -> [Tensor]) -> [Tensor] {
-    next(call).map(change)
+  init(in blocks: BlockPattern = "toy.0", dropping dropped: Int = 0, _ change: @escaping (Tensor) -> Tensor) {
+    self.blocks = blocks
+    self.dropped = dropped
+    self.change = change
+  }
+
+  func install(_ hooks: inout HookPlan, on model: any StreamModel) {
+    hooks.attend(blocks) { call, _, next in next(call).dropLast(self.dropped).map(self.change) }
   }
 }
 
 private final class Guest: AttentionProcessor {
-  let riderIDs: [StreamID]
-  private let boards: Bool
+  private let rider: Rider
+  private let passes: PassFilter
 
-  init(_ id: StreamID = "guest", boards: Bool = true) {
-    riderIDs = [id]
-    self.boards = boards
+  init(_ rider: Rider, in passes: PassFilter = .conditional) {
+    self.rider = rider
+    self.passes = passes
   }
 
-  func riders(for pass: Pass) -> [Rider] {
-    boards ? [Rider(riderIDs[0], embeddings: Tensor(ones: [1, 2, ToyModel.dim]), reads: [riderIDs[0], .image])] : []
+  convenience init(_ id: StreamID = "guest", in passes: PassFilter = .conditional) {
+    self.init(Rider(id, embeddings: Tensor(ones: [1, 2, ToyModel.dim]), reads: [id, .image]), in: passes)
   }
+
+  func install(_ hooks: inout HookPlan, on model: any StreamModel) { hooks.board(rider, in: passes) }
+}
+
+/// Written as if a function alone were enough.
+private final class Idle: AttentionProcessor {
+  func install(_ hooks: inout HookPlan, on model: any StreamModel) {}
+  func observe(_ block: BlockView, _ pass: Pass) {}
+}
+
+/// A block that loses its stream in one of its two halves.
+private struct Careless: JointBlock, JointBlockHalf {
+  enum Loss: Codable { case projection, update }
+  let loses: Loss
+
+  var halves: [any JointBlockHalf] { [self] }
+  func half(for stream: StreamID) -> Int { 0 }
+  var attentionPrecision: AttentionPrecision { .f32 }
+
+  func project(_ inputs: [HalfInput]) -> [Projection<Void>] {
+    if loses == .projection { return [] }
+    return inputs.map {
+      let heads = $0.tokens.expanded(axis: 1)
+      return Projection(query: heads, key: heads, value: heads)
+    }
+  }
+  func update(_ inputs: [UpdateInput<Void>]) -> [Tensor]? { [] }
 }

@@ -38,13 +38,10 @@ struct ToyModel: StreamModel {
         .image, tokens: input.image, conditioning: input.conditioning, rotary: input.rotary, reads: [.text, .image]),
     ]
     hooks?.board(&streams) { rider in
-      let batch = input.image.shape[0], shape = [batch] + rider.embeddings.shape.dropFirst()
-      return Stream(
-        rider.id, tokens: rider.embeddings.broadcast(to: shape).contiguous(), conditioning: input.conditioning,
-        weights: rider.weights, reads: rider.reads, families: rider.families)
+      Stream(rider, tokens: rider.embeddings, conditioning: input.conditioning, batch: input.image.shape[0])
     }
-    for (block, id) in zip(toyBlocks, blocks) { runJointBlock(block, id, &streams, hooks: hooks) }
-    return streams[1].tokens
+    runJointBlocks(zip(toyBlocks, blocks), &streams, hooks: hooks)
+    return streams[.image].tokens
   }
 
   var textFamily: String { "toy" }
@@ -60,7 +57,7 @@ struct ToyBlock: JointBlock {
   let text, image: ToyHalf
 
   var halves: [any JointBlockHalf] { [text, image] }
-  func half(for weights: StreamID) -> Int { weights == .image ? 1 : 0 }
+  func half(for stream: StreamID) -> Int { stream == .image ? 1 : 0 }
   var attentionPrecision: AttentionPrecision { .f32 }
 }
 
@@ -74,7 +71,7 @@ struct ToyHalf: JointBlockHalf {
     output = Linear(ToyModel.dim, ToyModel.dim, w["output"])
   }
 
-  func project(_ inputs: [HalfInput]) -> [Projection] {
+  func project(_ inputs: [HalfInput]) -> [Projection<Void>] {
     let modulated = inputs.map { $0.tap(.modulated, $0.tokens + $0.conditioning.expanded(axis: 1)) }
     return projection(modulated).map { all in
       let parts = all.chunked(3, axis: -1).map { $0.rearranged("b t (h d) -> b h t d", ["h": ToyModel.heads]) }
@@ -82,7 +79,7 @@ struct ToyHalf: JointBlockHalf {
     }
   }
 
-  func update(_ inputs: [UpdateInput]) -> [Tensor]? {
+  func update(_ inputs: [UpdateInput<Void>]) -> [Tensor]? {
     updates ? zip(inputs, output(inputs.map(\.mergedAttention))).map { $0.tokens + $1 } : nil
   }
 }

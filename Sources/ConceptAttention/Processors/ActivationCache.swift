@@ -28,22 +28,26 @@ public final class ActivationCache: AttentionProcessor {
   }
 
   public let patterns: [SitePattern]
-  public let steps: Set<Int>?
+  public let passes: PassFilter
+  /// Of the last run, or of the file.
   public private(set) var tensors: [Key: Tensor] = [:]
 
-  /// - Parameter steps: from 0; nil for all
-  public convenience init(_ patterns: SitePattern..., steps: Set<Int>? = nil) {
-    self.init(patterns, steps: steps)
+  public convenience init(_ patterns: SitePattern..., in passes: PassFilter = .conditional) {
+    self.init(patterns, in: passes)
   }
 
-  public init(_ patterns: [SitePattern], steps: Set<Int>? = nil) {
+  public init(_ patterns: [SitePattern], in passes: PassFilter = .conditional) {
     self.patterns = patterns
-    self.steps = steps
+    self.passes = passes
   }
 
-  public func read(_ tensor: Tensor, at site: Site, _ pass: Pass) {
-    guard steps?.contains(pass.step) ?? true else { return }
-    tensors[Key(site.description, step: pass.step, branch: pass.branch)] = tensor
+  public func install(_ hooks: inout HookPlan, on model: any StreamModel) {
+    tensors = [:]
+    for pattern in patterns {
+      hooks.read(pattern, in: passes) { tensor, site, pass in
+        self.tensors[Key(site.description, step: pass.step, branch: pass.branch)] = tensor
+      }
+    }
   }
 
   /// The tensor of a site at a step; nil when it was not kept.
@@ -69,7 +73,7 @@ public final class ActivationCache: AttentionProcessor {
       tensors[key] = try file.tensor(name)
     }
     patterns = Set(tensors.keys.map(\.site)).sorted().map { SitePattern($0) }
-    steps = nil
+    passes = .every
   }
 }
 

@@ -5,7 +5,7 @@ import Tensor
 public final class ActivationPatch: AttentionProcessor {
   public let patterns: [SitePattern]
   private let source: ActivationCache
-  /// Tensors replaced so far, and sites reached for which the cache has nothing.
+  /// Tensors replaced in the last run, and sites reached for which the cache has nothing.
   public private(set) var replaced = 0, missed = 0
 
   /// - Parameters:
@@ -16,12 +16,18 @@ public final class ActivationPatch: AttentionProcessor {
     self.patterns = patterns.isEmpty ? source.patterns : patterns
   }
 
-  public func rewrite(_ tensor: Tensor, at site: Site, _ pass: Pass) -> Tensor {
-    guard let patch = source[site.description, step: pass.step, branch: pass.branch] else {
-      missed += 1
-      return tensor
+  public func install(_ hooks: inout HookPlan, on model: any StreamModel) throws {
+    if source.tensors.isEmpty { throw HookError.refused(processor: name, reason: "the cache to patch from is empty") }
+    (replaced, missed) = (0, 0)
+    for pattern in patterns {
+      hooks.rewrite(pattern) { tensor, site, pass in
+        guard let patch = self.source[site.description, step: pass.step, branch: pass.branch] else {
+          self.missed += 1
+          return tensor
+        }
+        self.replaced += 1
+        return patch
+      }
     }
-    replaced += 1
-    return patch
   }
 }

@@ -9,18 +9,23 @@ public final class HeadAblation: AttentionProcessor {
     case mean
   }
 
-  public let patterns: [SitePattern]
+  public let pattern: SitePattern
   public let heads: [Int]
   public let replacement: Replacement
 
   /// - Parameter pattern: sites per head, such as `double.7.image.attentionOutput`
   public init(_ pattern: SitePattern, heads: Set<Int>, by replacement: Replacement = .zero) {
-    patterns = [pattern]
+    self.pattern = pattern
     self.heads = heads.sorted()
     self.replacement = replacement
   }
 
-  public func rewrite(_ tensor: Tensor, at site: Site, _ pass: Pass) -> Tensor {
+  public func install(_ hooks: inout HookPlan, on model: any StreamModel) throws {
+    if heads.isEmpty { throw HookError.refused(processor: name, reason: "no head is chosen") }
+    hooks.rewrite(pattern) { tensor, site, _ in self.ablated(tensor, site) }
+  }
+
+  private func ablated(_ tensor: Tensor, _ site: Site) -> Tensor {
     var result = tensor  // [batch, heads, tokens, headDim]
     for head in heads {
       guard tensor.rank == 4, head < tensor.shape[1] else {

@@ -12,11 +12,21 @@ public final class Recorder: AttentionProcessor {
   }
 
   public let patterns: [SitePattern]
+  public let passes: PassFilter
+  /// Of the last run.
   public private(set) var entries: [Entry] = []
 
-  public init(_ patterns: SitePattern...) { self.patterns = patterns }
+  public init(_ patterns: SitePattern..., in passes: PassFilter = .conditional) {
+    self.patterns = patterns
+    self.passes = passes
+  }
 
-  public func read(_ tensor: Tensor, at site: Site, _ pass: Pass) {
+  public func install(_ hooks: inout HookPlan, on model: any StreamModel) {
+    entries = []
+    for pattern in patterns { hooks.read(pattern, in: passes, write) }
+  }
+
+  private func write(_ tensor: Tensor, _ site: Site, _ pass: Pass) {
     entries.append(
       Entry(
         site: site, step: pass.step, branch: pass.branch, shape: tensor.shape, mean: tensor.mean().item,

@@ -3,22 +3,20 @@ import Tensor
 
 /// Adds a direction to the tokens at a site: does the picture follow?
 public final class Steering: AttentionProcessor {
-  public let patterns: [SitePattern]
+  public let pattern: SitePattern
   /// Broadcast to the site's tensor: `[dim]` for all tokens, `[tokens, dim]` for each its own.
   public let vector: Tensor
   public let strength: Float
-  public let steps: Set<Int>?
+  public let passes: PassFilter
 
-  /// - Parameter steps: from 0; nil for all
-  public init(_ pattern: SitePattern, adding vector: Tensor, strength: Float = 1, steps: Set<Int>? = nil) {
-    patterns = [pattern]
+  public init(_ pattern: SitePattern, adding vector: Tensor, strength: Float = 1, in passes: PassFilter = .every) {
+    self.pattern = pattern
     self.vector = vector
     self.strength = strength
-    self.steps = steps
+    self.passes = passes
   }
 
-  public func rewrite(_ tensor: Tensor, at site: Site, _ pass: Pass) -> Tensor {
-    guard steps?.contains(pass.step) ?? true else { return tensor }
-    return tensor + vector * strength
+  public func install(_ hooks: inout HookPlan, on model: any StreamModel) {
+    hooks.rewrite(pattern, in: passes) { tensor, _, _ in tensor + self.vector * self.strength }
   }
 }

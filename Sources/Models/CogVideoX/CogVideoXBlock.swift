@@ -27,32 +27,36 @@ public struct CogVideoXBlock: JointBlock, JointBlockHalf {
 
   public var attentionPrecision: AttentionPrecision { query.attentionPrecision }
   public var halves: [any JointBlockHalf] { [self] }
-  public func half(for weights: StreamID) -> Int { 0 }
+  public func half(for stream: StreamID) -> Int { 0 }
 
-  public func project(_ inputs: [HalfInput]) -> [Projection] {
+  public struct Saved: Sendable {
+    /// Of the attention, `[batch, dim]`.
+    public var gateAttention: Tensor
+    public var mlp: CogVideoXLayerNormZero.Modulation
+  }
+
+  public func project(_ inputs: [HalfInput]) -> [Projection<Saved>] {
     let first = modulations(norm1, inputs), second = modulations(norm2, inputs)
     let x = zip(inputs, first).map { $0.tap(.modulated, norm1($0.tokens, $1)) }
     let q = query(x), k = key(x), v = value(x)
     return inputs.indices.map {
       Projection(
         query: queryNorm(q[$0].splitHeads(heads)), key: keyNorm(k[$0].splitHeads(heads)),
-        value: v[$0].splitHeads(heads), saved: [first[$0].gate, second[$0].shift, second[$0].scale, second[$0].gate])
+        value: v[$0].splitHeads(heads),
+        saved: Saved(gateAttention: first[$0].gate, mlp: second[$0]))
     }
   }
 
-  public func update(_ inputs: [UpdateInput]) -> [Tensor]? {
+  public func update(_ inputs: [UpdateInput<Saved>]) -> [Tensor]? {
     let attended = output(
-      inputs.map(\.mergedAttention), gates: inputs.map { $0.saved[0] }, residuals: inputs.map(\.tokens))
-    let x = zip(inputs, attended).map { input, tokens in
-      let m = CogVideoXLayerNormZero.Modulation(shift: input.saved[1], scale: input.saved[2], gate: input.saved[3])
-      return input.tap(.mlpInput, norm2(tokens, m))
-    }
-    return feedForward(x, gates: inputs.map { $0.saved[3] }, residuals: attended, taps: inputs.map(\.tap))
+      inputs.map(\.mergedAttention), gates: inputs.map(\.saved.gateAttention), residuals: inputs.map(\.tokens))
+    let x = zip(inputs, attended).map { $0.tap(.mlpInput, norm2($1, $0.saved.mlp)) }
+    return feedForward(x, gates: inputs.map(\.saved.mlp.gate), residuals: attended, taps: inputs.map(\.tap))
   }
 
   private func modulations(
     _ norm: CogVideoXLayerNormZero, _ inputs: [HalfInput]
   ) -> [CogVideoXLayerNormZero.Modulation] {
-    zip(inputs, norm.modulations(inputs.map(\.conditioning))).map { $0.weights == .text ? $1.text : $1.video }
+    zip(inputs, norm.modulations(inputs.map(\.conditioning))).map { $0.processedAs == .text ? $1.text : $1.video }
   }
 }

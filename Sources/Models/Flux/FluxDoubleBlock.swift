@@ -14,7 +14,7 @@ public struct FluxDoubleBlock: JointBlock {
   }
 
   public var halves: [any JointBlockHalf] { [image, text] }
-  public func half(for weights: StreamID) -> Int { weights == .image ? 0 : 1 }
+  public func half(for stream: StreamID) -> Int { stream == .image ? 0 : 1 }
 }
 
 /// The image or the text half of a double block.
@@ -40,22 +40,23 @@ public struct FluxHalf: JointBlockHalf {
     heads = config.numAttentionHeads
   }
 
-  public func project(_ inputs: [HalfInput]) -> [Projection] {
+  public func project(_ inputs: [HalfInput]) -> [Projection<AdaLayerNormZero.Modulation>] {
     let modulations = norm1.modulations(inputs.map(\.conditioning))
     let x = zip(inputs, modulations).map { $0.tap(.modulated, norm1($0.tokens, $1)) }
     let q = query(x), k = key(x), v = value(x)
     return inputs.indices.map {
-      let m = modulations[$0]
-      return Projection(
+      Projection(
         query: queryNorm(q[$0].splitHeads(heads)), key: keyNorm(k[$0].splitHeads(heads)),
-        value: v[$0].splitHeads(heads), saved: [m.gateAttention, m.shiftMLP, m.scaleMLP, m.gateMLP])
+        value: v[$0].splitHeads(heads), saved: modulations[$0])
     }
   }
 
-  public func update(_ inputs: [UpdateInput]) -> [Tensor]? {
+  public func update(_ inputs: [UpdateInput<AdaLayerNormZero.Modulation>]) -> [Tensor]? {
     let attended = output(
-      inputs.map(\.mergedAttention), gates: inputs.map { $0.saved[0] }, residuals: inputs.map(\.tokens))
-    let x = zip(inputs, attended).map { $0.tap(.mlpInput, norm2($1, scale: $0.saved[2], shift: $0.saved[1])) }
-    return feedForward(x, gates: inputs.map { $0.saved[3] }, residuals: attended, taps: inputs.map(\.tap))
+      inputs.map(\.mergedAttention), gates: inputs.map(\.saved.gateAttention), residuals: inputs.map(\.tokens))
+    let x = zip(inputs, attended).map {
+      $0.tap(.mlpInput, norm2($1, scale: $0.saved.scaleMLP, shift: $0.saved.shiftMLP))
+    }
+    return feedForward(x, gates: inputs.map(\.saved.gateMLP), residuals: attended, taps: inputs.map(\.tap))
   }
 }

@@ -64,7 +64,7 @@ public struct FluxPipeline: FlowMatchPipeline {
   }
 
   public func look(_ input: FlowInput, _ positions: RotaryTable, hooks: HookRun) {
-    flux.observe(fluxInput(input, positions), hooks: hooks)
+    flux.look(fluxInput(input, positions), hooks: hooks)
   }
 
   private func fluxInput(_ input: FlowInput, _ positions: RotaryTable) -> FluxTransformer.Input {

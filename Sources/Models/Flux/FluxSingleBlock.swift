@@ -29,22 +29,30 @@ public struct FluxSingleBlock: JointBlock, JointBlockHalf {
 
   public var attentionPrecision: AttentionPrecision { query.attentionPrecision }
   public var halves: [any JointBlockHalf] { [self] }
-  public func half(for weights: StreamID) -> Int { 0 }
+  public func half(for stream: StreamID) -> Int { 0 }
 
-  public func project(_ inputs: [HalfInput]) -> [Projection] {
+  public struct Saved: Sendable {
+    /// `[batch, dim]`
+    public var gate: Tensor
+    /// What the MLP's first layer gave, `[batch, tokens, mlpDim]`.
+    public var hidden: Tensor
+  }
+
+  public func project(_ inputs: [HalfInput]) -> [Projection<Saved>] {
     let modulations = norm.modulations(inputs.map(\.conditioning))
     let x = zip(inputs, modulations).map { $0.tap(.modulated, norm($0.tokens, $1)) }
     let q = query(x), k = key(x), v = value(x), hidden = mlp(x, activation: .geluTanh)
     return inputs.indices.map {
       Projection(
         query: queryNorm(q[$0].splitHeads(heads)), key: keyNorm(k[$0].splitHeads(heads)),
-        value: v[$0].splitHeads(heads), saved: [modulations[$0].gate, hidden[$0]])
+        value: v[$0].splitHeads(heads),
+        saved: Saved(gate: modulations[$0].gate, hidden: hidden[$0]))
     }
   }
 
-  public func update(_ inputs: [UpdateInput]) -> [Tensor]? {
+  public func update(_ inputs: [UpdateInput<Saved>]) -> [Tensor]? {
     output(
-      parts: [inputs.map(\.mergedAttention), inputs.map { $0.saved[1] }], gates: inputs.map { $0.saved[0] },
+      parts: [inputs.map(\.mergedAttention), inputs.map(\.saved.hidden)], gates: inputs.map(\.saved.gate),
       residuals: inputs.map(\.tokens))
   }
 }

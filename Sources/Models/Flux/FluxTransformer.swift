@@ -58,23 +58,16 @@ public struct FluxTransformer: StreamModel, Sendable {
   public func callAsFunction(_ input: Input, hooks: HookRun? = nil) -> Tensor {
     var streams = nativeStreams(input)
     hooks?.board(&streams) { stream(for: $0, input) }
-    for (block, id) in zip(doubleBlocks, doubleIDs) { runJointBlock(block, id, &streams, hooks: hooks) }
-    for (block, id) in zip(singleBlocks, singleIDs) { runJointBlock(block, id, &streams, hooks: hooks) }
-    return output(outputNorm(streams[1].tokens, streams[1].conditioning))
+    runJointBlocks(zip(jointBlocks, blocks), &streams, hooks: hooks)
+    let image = streams[.image]
+    return output(outputNorm(image.tokens, image.conditioning))
   }
 
-  /// Runs only as far as the hooks look: the pass of `segment`.
-  public func observe(_ input: Input, hooks: HookRun) {
+  /// Runs only as far as the hooks look: the pass over an existing picture.
+  public func look(_ input: Input, hooks: HookRun) {
     var streams = nativeStreams(input)
     hooks.board(&streams) { stream(for: $0, input) }
-    for (block, id) in zip(doubleBlocks, doubleIDs) {
-      runJointBlock(block, id, &streams, hooks: hooks)
-      if hooks.isDone(after: id) { return }
-    }
-    for (block, id) in zip(singleBlocks, singleIDs) {
-      runJointBlock(block, id, &streams, hooks: hooks)
-      if hooks.isDone(after: id) { return }
-    }
+    runJointBlocks(zip(jointBlocks, blocks), &streams, hooks: hooks, looksOnly: true)
   }
 
   /// Positions of a grid of image tokens, row by row.
@@ -88,10 +81,11 @@ public struct FluxTransformer: StreamModel, Sendable {
 
   // MARK: Hooks
 
-  public var blocks: [BlockID] { doubleIDs + singleIDs }
+  public var blocks: [BlockID] {
+    doubleBlocks.indices.map { BlockID("double", $0) } + singleBlocks.indices.map { BlockID("single", $0) }
+  }
   public var textFamily: String { "double" }
-  private var doubleIDs: [BlockID] { doubleBlocks.indices.map { BlockID("double", $0) } }
-  private var singleIDs: [BlockID] { singleBlocks.indices.map { BlockID("single", $0) } }
+  private var jointBlocks: [any JointBlock] { doubleBlocks + singleBlocks }
 
   public func streams(in block: BlockID) -> [StreamID] { [.text, .image] }
 
@@ -122,12 +116,11 @@ public struct FluxTransformer: StreamModel, Sendable {
   private func stream(for rider: Rider, _ input: Input) -> Stream {
     let batch = input.image.shape[0]
     let pooled = rider.pooled ?? Tensor(zeros: [1, config.pooledProjectionDim])
-    let embedder = rider.weights == .image ? imageEmbedder : textEmbedder
-    let tokens = embedder(rider.embeddings)
+    let embedder = rider.processedAs == .image ? imageEmbedder : textEmbedder
     return Stream(
-      rider.id, tokens: tokens.broadcast(to: [batch] + tokens.shape.dropFirst()).contiguous(),
+      rider, tokens: embedder(rider.embeddings),
       conditioning: conditioning(input, pooled: pooled.broadcast(to: [batch, config.pooledProjectionDim])),
-      weights: rider.weights, reads: rider.reads, families: rider.families)
+      batch: batch)
   }
 
   private func conditioning(_ input: Input, pooled: Tensor) -> Tensor {

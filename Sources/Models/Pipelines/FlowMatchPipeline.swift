@@ -86,7 +86,8 @@ extension FlowMatchPipeline {
     onStep: (GenerationStep) throws -> Void = { _ in }
   ) throws -> GenerationResult {
     let plan = try plan(request)
-    let run = try HookRun(processors, on: transformer, pass: Pass(grid: plan.grid, batch: request.prompts.count))
+    let run = try HookRun(
+      processors, on: transformer, pass: Pass(steps: plan.steps, grid: plan.grid, batch: request.prompts.count))
     let schedule = try schedule(steps: plan.steps, grid: plan.grid)
     var watch = Stopwatch(), seconds = PhaseSeconds()
     let flow = Flow(
@@ -118,7 +119,7 @@ extension FlowMatchPipeline {
     onStep: (GenerationStep) throws -> Void = { _ in }
   ) throws -> ObservationResult {
     let plan = try plan(request), levels = plan.noiseLevels
-    let run = try HookRun(processors, on: transformer, pass: Pass(grid: plan.grid))
+    let run = try HookRun(processors, on: transformer, pass: Pass(steps: 1, grid: plan.grid))
     var watch = Stopwatch(), seconds = PhaseSeconds()
     let clean = packed(encodePicture(try pixels(request.image, plan, filter: .bicubic)))
     var text = try encode([request.prompt], maxSequenceLength: plan.sequenceLength, clipSkip: nil)
@@ -132,7 +133,7 @@ extension FlowMatchPipeline {
       for (index, level) in levels.enumerated() {
         let noised = clean * (1 - level.sigma) + noise * level.sigma
         let timestep = level.sigma * 1000
-        run.pass = Pass(step: level.step, sigma: level.sigma, timestep: timestep, grid: plan.grid)
+        run.pass = Pass(step: level.step, steps: 1, sigma: level.sigma, timestep: timestep, grid: plan.grid)
         look(
           FlowInput(latents: noised, text: text, timestep: timestep, guidance: plan.guidance), positions, hooks: run)
         let done = sample * levels.count + index + 1, total = request.samples * levels.count

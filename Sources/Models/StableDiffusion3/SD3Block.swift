@@ -22,7 +22,7 @@ public struct SD3Block: JointBlock {
 
   public var attentionPrecision: AttentionPrecision { image.attention.query.attentionPrecision }
   public var halves: [any JointBlockHalf] { [image, text] }
-  public func half(for weights: StreamID) -> Int { weights == .image ? 0 : 1 }
+  public func half(for stream: StreamID) -> Int { stream == .image ? 0 : 1 }
 }
 
 /// Queries, keys and values of one side, with optional RMS norms.
@@ -45,10 +45,13 @@ public struct SD3Projections: Sendable {
   static let textNames = ["add_q_proj", "add_k_proj", "add_v_proj", "norm_added_q", "norm_added_k"]
 
   /// - Parameter xs: each `[batch, tokens, dim]`
-  func callAsFunction(_ xs: [Tensor]) -> [Projection] {
+  /// - Parameter saved: what goes with each of the projections
+  func callAsFunction<Saved>(_ xs: [Tensor], saving saved: [Saved]) -> [Projection<Saved>] {
     let q = query(xs).map { $0.splitHeads(heads) }, k = key(xs).map { $0.splitHeads(heads) }, v = value(xs)
     return xs.indices.map {
-      Projection(query: queryNorm?(q[$0]) ?? q[$0], key: keyNorm?(k[$0]) ?? k[$0], value: v[$0].splitHeads(heads))
+      Projection(
+        query: queryNorm?(q[$0]) ?? q[$0], key: keyNorm?(k[$0]) ?? k[$0], value: v[$0].splitHeads(heads),
+        saved: saved[$0])
     }
   }
 }
@@ -80,42 +83,52 @@ public struct SD3ImageHalf: JointBlockHalf {
     feedForward = FeedForward(dim, w["ff"])
   }
 
-  public func project(_ inputs: [HalfInput]) -> [Projection] {
+  public struct Saved: Sendable {
+    public var modulation: AdaLayerNormZero.Modulation
+    /// The second attention's queries, keys and values, with its gate `[batch, dim]`.
+    public var dual: Projection<Tensor>?
+  }
+
+  public func project(_ inputs: [HalfInput]) -> [Projection<Saved>] {
     switch norm1 {
     case .zero(let norm):
       let modulations = norm.modulations(inputs.map(\.conditioning))
       let x = zip(inputs, modulations).map { $0.tap(.modulated, norm($0.tokens, $1)) }
-      return saving(attention(x), modulations)
+      return attention(x, saving: modulations.map { Saved(modulation: $0) })
     case .zeroX(let norm):
       let modulations = norm.modulations(inputs.map(\.conditioning))
       let x = zip(inputs, modulations).map { norm($0.tokens, $1) }
       let joint = zip(inputs, x).map { $0.tap(.modulated, $1.joint) }
-      var projections = saving(attention(joint), modulations.map(\.attention))
-      for (index, dual) in (dualAttention?(x.map(\.dual)) ?? []).enumerated() {
+      var projections = attention(joint, saving: modulations.map { Saved(modulation: $0.attention) })
+      let duals = dualAttention?(x.map(\.dual), saving: modulations.map(\.gateDual)) ?? []
+      for (index, dual) in duals.enumerated() {
         let tap = inputs[index].tap
-        projections[index].saved += [
-          modulations[index].gateDual, tap(.dualQuery, dual.query), tap(.dualKey, dual.key),
-          tap(.dualValue, dual.value),
-        ]
+        projections[index].saved.dual = Projection(
+          query: tap(.dualQuery, dual.query), key: tap(.dualKey, dual.key), value: tap(.dualValue, dual.value),
+          saved: dual.saved)
       }
       return projections
     }
   }
 
-  public func update(_ inputs: [UpdateInput]) -> [Tensor]? {
-    var x = output(inputs.map(\.mergedAttention), gates: inputs.map { $0.saved[0] }, residuals: inputs.map(\.tokens))
+  public func update(_ inputs: [UpdateInput<Saved>]) -> [Tensor]? {
+    let modulations = inputs.map(\.saved.modulation), duals = inputs.compactMap(\.saved.dual)
+    var x = output(
+      inputs.map(\.mergedAttention), gates: modulations.map(\.gateAttention), residuals: inputs.map(\.tokens))
     if let dualAttention, let dualOutput {
-      let attended = inputs.map { input in
+      let attended = zip(inputs, duals).map { input, dual in
         input.tap(
           .dualAttentionOutput,
           scaledDotProductAttention(
-            query: input.saved[5], key: input.saved[6], value: input.saved[7],
-            precision: dualAttention.query.attentionPrecision))
+            query: dual.query, key: dual.key, value: dual.value, precision: dualAttention.query.attentionPrecision))
       }
-      x = dualOutput(attended.map(\.mergedHeads), gates: inputs.map { $0.saved[4] }, residuals: x)
+      x = dualOutput(attended.map(\.mergedHeads), gates: duals.map(\.saved), residuals: x)
     }
-    let hidden = zip(inputs, x).map { $0.tap(.mlpInput, norm2($1, scale: $0.saved[2], shift: $0.saved[1])) }
-    return feedForward(hidden, gates: inputs.map { $0.saved[3] }, residuals: x, taps: inputs.map(\.tap))
+    let hidden = zip(inputs, x).map { input, tokens in
+      let m = input.saved.modulation
+      return input.tap(.mlpInput, norm2(tokens, scale: m.scaleMLP, shift: m.shiftMLP))
+    }
+    return feedForward(hidden, gates: modulations.map(\.gateMLP), residuals: x, taps: inputs.map(\.tap))
   }
 }
 
@@ -145,30 +158,26 @@ public struct SD3TextHalf: JointBlockHalf {
         norm2: LayerNorm(eps: 1e-6), feedForward: FeedForward(dim, w["ff_context"]))
   }
 
-  public func project(_ inputs: [HalfInput]) -> [Projection] {
+  /// nil where the half ends at the attention.
+  public func project(_ inputs: [HalfInput]) -> [Projection<AdaLayerNormZero.Modulation?>] {
     if let ending {
       let modulations = ending.norm1.modulations(inputs.map(\.conditioning))
       let x = zip(inputs, modulations).map { $0.tap(.modulated, ending.norm1($0.tokens, $1)) }
-      return saving(attention(x), modulations)
+      return attention(x, saving: modulations)
     }
     let x = lastNorm?(inputs.map(\.tokens), inputs.map(\.conditioning)) ?? []
-    return attention(zip(inputs, x).map { $0.tap(.modulated, $1) })
+    return attention(zip(inputs, x).map { $0.tap(.modulated, $1) }, saving: inputs.map { _ in nil })
   }
 
-  public func update(_ inputs: [UpdateInput]) -> [Tensor]? {
+  public func update(_ inputs: [UpdateInput<AdaLayerNormZero.Modulation?>]) -> [Tensor]? {
     guard let ending else { return nil }
+    let modulations = inputs.compactMap(\.saved)
     let attended = ending.output(
-      inputs.map(\.mergedAttention), gates: inputs.map { $0.saved[0] }, residuals: inputs.map(\.tokens))
-    let x = zip(inputs, attended).map { $0.tap(.mlpInput, ending.norm2($1, scale: $0.saved[2], shift: $0.saved[1])) }
-    return ending.feedForward(x, gates: inputs.map { $0.saved[3] }, residuals: attended, taps: inputs.map(\.tap))
-  }
-}
-
-/// Keeps what the second half of a block needs of the modulation.
-private func saving(_ projections: [Projection], _ modulations: [AdaLayerNormZero.Modulation]) -> [Projection] {
-  zip(projections, modulations).map { projection, m in
-    var projection = projection
-    projection.saved = [m.gateAttention, m.shiftMLP, m.scaleMLP, m.gateMLP]
-    return projection
+      inputs.map(\.mergedAttention), gates: modulations.map(\.gateAttention), residuals: inputs.map(\.tokens))
+    let x = inputs.indices.map { index in
+      let m = modulations[index]
+      return inputs[index].tap(.mlpInput, ending.norm2(attended[index], scale: m.scaleMLP, shift: m.shiftMLP))
+    }
+    return ending.feedForward(x, gates: modulations.map(\.gateMLP), residuals: attended, taps: inputs.map(\.tap))
   }
 }

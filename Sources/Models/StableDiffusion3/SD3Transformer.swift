@@ -56,22 +56,21 @@ public struct SD3Transformer: StreamModel, Sendable {
   /// The velocity, `[batch, outChannels, height, width]`.
   public func callAsFunction(_ input: Input, hooks: HookRun? = nil) -> Tensor {
     var streams = streams(input, hooks)
-    for (block, id) in zip(jointBlocks, blocks) where !input.skippedLayers.contains(id.layer) {
-      runJointBlock(block, id, &streams, hooks: hooks)
-    }
-    let patches = output(outputNorm(streams[0].tokens, streams[0].conditioning))
+    runJointBlocks(running(input), &streams, hooks: hooks)
+    let image = streams[.image], patches = output(outputNorm(image.tokens, image.conditioning))
     return patches.rearranged(
       "b (h w) (p q c) -> b c (h p) (w q)",
       ["h": input.latents.shape[2] / config.patchSize, "p": config.patchSize, "q": config.patchSize])
   }
 
-  /// Runs only as far as the hooks look: the pass of `segment`.
-  public func observe(_ input: Input, hooks: HookRun) {
+  /// Runs only as far as the hooks look: the pass over an existing picture.
+  public func look(_ input: Input, hooks: HookRun) {
     var streams = streams(input, hooks)
-    for (block, id) in zip(jointBlocks, blocks) where !input.skippedLayers.contains(id.layer) {
-      runJointBlock(block, id, &streams, hooks: hooks)
-      if hooks.isDone(after: id) { return }
-    }
+    runJointBlocks(running(input), &streams, hooks: hooks, looksOnly: true)
+  }
+
+  private func running(_ input: Input) -> [(any JointBlock, BlockID)] {
+    zip(jointBlocks, blocks).filter { !input.skippedLayers.contains($1.layer) }.map { ($0, $1) }
   }
 
   // MARK: Hooks
@@ -114,9 +113,7 @@ public struct SD3Transformer: StreamModel, Sendable {
       timeTextEmbedding(
         timestep: input.timestep, pooled: $0.broadcast(to: [batch, config.pooledProjectionDim]).contiguous())
     }
-    let tokens = rider.weights == .image ? patchEmbedding(rider.embeddings) : textEmbedder(rider.embeddings)
-    return Stream(
-      rider.id, tokens: tokens.broadcast(to: [batch] + tokens.shape.dropFirst()).contiguous(),
-      conditioning: own ?? conditioning, weights: rider.weights, reads: rider.reads, families: rider.families)
+    let tokens = rider.processedAs == .image ? patchEmbedding(rider.embeddings) : textEmbedder(rider.embeddings)
+    return Stream(rider, tokens: tokens, conditioning: own ?? conditioning, batch: batch)
   }
 }

@@ -59,7 +59,7 @@ public struct StableDiffusion3Pipeline: FlowMatchPipeline {
     sd3(sd3Input(input), hooks: hooks)
   }
 
-  public func look(_ input: FlowInput, _ positions: Void, hooks: HookRun) { sd3.observe(sd3Input(input), hooks: hooks) }
+  public func look(_ input: FlowInput, _ positions: Void, hooks: HookRun) { sd3.look(sd3Input(input), hooks: hooks) }
 
   private func sd3Input(_ input: FlowInput) -> SD3Transformer.Input {
     .init(

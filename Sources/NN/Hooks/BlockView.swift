@@ -5,6 +5,8 @@ public struct BlockView {
   /// One stream's part; every tensor is `[batch, heads, tokens, headDim]`.
   public struct StreamView {
     public let id: StreamID
+    /// The streams whose keys and values its queries see.
+    public let reads: Set<StreamID>
     /// After QK-norm, before rotation.
     public let query, key, value: Tensor
     /// After rotation; the same as `query` and `key` where the stream is not rotated.
@@ -16,7 +18,7 @@ public struct BlockView {
     public var mergedOutput: Tensor { output.mergedHeads }
   }
 
-  public let block: BlockID
+  public let id: BlockID
   public internal(set) var streams: [StreamView]
   /// The scale of attention's logits.
   public let scale: Float
@@ -42,11 +44,16 @@ public struct BlockView {
 
   /// Attention weights of chosen queries over the keys of the given streams together, computed only when asked for.
   ///
-  /// - Returns: `[batch, heads, rows, keyTokens of all key streams in the order given]`
-  public func probabilities(query: StreamID, keys: [StreamID], rows: Range<Int>? = nil) -> Tensor {
-    let query = stream(query, "probabilities").rotatedQuery, rows = rows ?? 0..<query.shape[2]
+  /// - Parameters:
+  ///   - keys: nil for those that the query stream reads, in the order of `streams`
+  ///   - rows: positions in the query stream; nil for all
+  /// - Returns: `[batch, heads, rows, keyTokens of all key streams in order]`
+  public func probabilities(query: StreamID, keys: [StreamID]? = nil, rows: Range<Int>? = nil) -> Tensor {
+    let asking = stream(query, "probabilities"), rows = rows ?? 0..<asking.query.shape[2]
+    let keys = keys ?? streams.map(\.id).filter(asking.reads.contains)
     return attentionProbabilities(
-      query: query, keys: keys.map { stream($0, "probabilities").rotatedKey }, rows: Array(rows), scale: scale)
+      query: asking.rotatedQuery, keys: keys.map { stream($0, "probabilities").rotatedKey }, rows: Array(rows),
+      scale: scale)
   }
 
   /// What attention would give a stream if its queries saw these streams: a question nobody's tokens depend on.
@@ -61,7 +68,7 @@ public struct BlockView {
 
   private func stream(_ id: StreamID, _ operation: String) -> StreamView {
     guard let stream = self[id] else {
-      tensorFailure("\(operation): no stream '\(id)' in block \(block); it has \(streams.map(\.id.name))")
+      tensorFailure("\(operation): no stream '\(id)' in block \(self.id); it has \(streams.map(\.id.name))")
     }
     return stream
   }

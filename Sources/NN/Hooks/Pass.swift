@@ -1,6 +1,7 @@
 /// Which run through the transformer a processor is looking at.
 public struct Pass: Sendable, Equatable {
-  /// Position in the denoising schedule, from 0, and its length.
+  /// Position in the denoising schedule, from 0, and its length: also where an existing picture is looked at, at the
+  /// noise levels of some of the schedule's steps.
   public var step: Int
   public var steps: Int
   /// Noise level the tokens carry, 0 … 1.
@@ -14,7 +15,7 @@ public struct Pass: Sendable, Equatable {
   public var batch: Int
 
   public init(
-    step: Int = 0, steps: Int = 1, sigma: Float = 1, timestep: Float = 1000, branch: Branch = .conditional,
+    step: Int = 0, steps: Int, sigma: Float = 1, timestep: Float = 1000, branch: Branch = .conditional,
     grid: TokenGrid, batch: Int = 1
   ) {
     self.step = step

@@ -2,44 +2,33 @@
 ///
 /// A part is a name, a number, a range of numbers (`10-14`, both included) or `*`; parts left out at the end match
 /// anything. A pattern that matches no site of the model is an error when it is installed, never a silent no-op.
-public struct SitePattern: Hashable, Sendable, ExpressibleByStringLiteral, CustomStringConvertible {
-  public let text: String
-  private let parts: [Part]
+public struct SitePattern: Hashable, Sendable, ExpressibleByStringInterpolation, CustomStringConvertible {
+  let pattern: NamePattern
 
-  private enum Part: Hashable {
-    case any
-    case range(ClosedRange<Int>)
-    case name(Substring)
-  }
-
-  public init(_ text: String) {
-    self.text = text
-    parts = text.split(separator: ".", omittingEmptySubsequences: false).map(SitePattern.part)
-  }
+  public init(_ text: String) { pattern = NamePattern(text) }
   public init(stringLiteral text: String) { self.init(text) }
   /// Every site of one kind.
   public init(_ site: Site) { self.init(site.description) }
 
+  public var text: String { pattern.text }
   public var description: String { text }
 
   public func matches(_ site: Site) -> Bool {
-    parts.count <= 4
-      && zip(parts, [site.block.family, String(site.block.layer), site.stream.name, site.point.rawValue])
-        .allSatisfy { part, name in
-          switch part {
-          case .any: true
-          case .range(let range): Int(name).map(range.contains) ?? false
-          case .name(let expected): expected == name
-          }
-        }
+    pattern.matches([site.block.family, String(site.block.layer), site.stream.name, site.point.rawValue])
   }
+}
 
-  private static func part(_ text: Substring) -> Part {
-    if text == "*" { return .any }
-    let ends = text.split(separator: "-", omittingEmptySubsequences: false)
-    if ends.count == 2, let lower = Int(ends[0]), let upper = Int(ends[1]), lower <= upper {
-      return .range(lower...upper)
-    }
-    return .name(text)
-  }
+/// Selects blocks by name: `double.14`, `double.*`, `*.10-14`. Parts are as in a `SitePattern`.
+public struct BlockPattern: Hashable, Sendable, ExpressibleByStringInterpolation, CustomStringConvertible {
+  let pattern: NamePattern
+
+  public init(_ text: String) { pattern = NamePattern(text) }
+  public init(stringLiteral text: String) { self.init(text) }
+  /// One block.
+  public init(_ block: BlockID) { self.init(block.description) }
+
+  public var text: String { pattern.text }
+  public var description: String { text }
+
+  public func matches(_ block: BlockID) -> Bool { pattern.matches([block.family, String(block.layer)]) }
 }

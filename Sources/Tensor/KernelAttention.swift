@@ -1,7 +1,7 @@
 import CKernels
 
 /// One call of the attention kernel: operands checked, broadcast and with a contiguous last axis.
-struct AttentionCall {
+struct KernelAttention {
   let operation: String
   let queries, keys, values: [Tensor]
   let mask: Tensor?
@@ -95,7 +95,7 @@ struct AttentionCall {
   }
 }
 
-extension AttentionCall {
+extension KernelAttention {
   private func withArguments(
     _ queries: [ck_attention_queries], output: DType, _ body: (inout ck_attention_args) -> Void
   ) {

@@ -34,6 +34,23 @@ public struct SaliencyMaps: Sendable {
     self.average = average
   }
 
+  /// All maps under their names in files: `average`, then `layer.N`, `step.N` and `head.N` by number.
+  public var named: [(name: String, map: Tensor)] {
+    [("average", average)]
+      + [("layer", byLayer), ("step", byStep), ("head", byHead)].flatMap { kind, maps in
+        maps.sorted { $0.key < $1.key }.map { ("\(kind).\($0.key)", $0.value) }
+      }
+  }
+
+  /// Every map changed in the same way, to one of the same shape.
+  public func mapValues(_ transform: (Tensor) -> Tensor) -> SaliencyMaps {
+    var maps = SaliencyMaps(concepts: concepts, grid: grid, average: transform(average))
+    maps.byLayer = byLayer.mapValues(transform)
+    maps.byStep = byStep.mapValues(transform)
+    maps.byHead = byHead.mapValues(transform)
+    return maps
+  }
+
   /// One concept's map of one picture, `[frames, height, width]`; nil for a concept that was not asked for.
   public func map(_ concept: String, picture: Int = 0) -> Tensor? {
     concepts.firstIndex(of: concept).map { average[picture, $0] }

@@ -4,14 +4,7 @@ extension SaliencyMaps {
   /// All maps smoothed within their frames by a Gaussian of 3 × 3 tokens and σ = 1, mirrored at the edges.
   ///
   /// Source: `segmentation.py` of the authors' code, `torchvision.transforms.functional.gaussian_blur`.
-  public func blurred() -> SaliencyMaps {
-    var maps = self
-    maps.average = Self.blurred(average)
-    maps.byLayer = byLayer.mapValues(Self.blurred)
-    maps.byStep = byStep.mapValues(Self.blurred)
-    maps.byHead = byHead.mapValues(Self.blurred)
-    return maps
-  }
+  public func blurred() -> SaliencyMaps { mapValues(Self.blurred) }
 
   /// - Parameter map: `[batch, concepts, frames, height, width]`
   private static func blurred(_ map: Tensor) -> Tensor { blurred(blurred(map, axis: 3), axis: 4) }

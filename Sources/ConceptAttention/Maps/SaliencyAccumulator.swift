@@ -14,6 +14,18 @@ struct RunningMean {
   var value: Tensor? { sum.map { $0 / Float(count) } }
 }
 
+/// How much each concept is at each image token in one layer of one pass.
+struct SaliencyScores {
+  /// Of all heads, `[batch, concepts, tokens]`.
+  var together: Tensor
+  /// Where heads are kept apart, `[batch, heads, concepts, tokens]`.
+  var perHead: Tensor?
+
+  func mapValues(_ transform: (Tensor) -> Tensor) -> SaliencyScores {
+    SaliencyScores(together: transform(together), perHead: perHead.map(transform))
+  }
+}
+
 /// Running means of scores: overall and, where asked for, by layer, step and head.
 struct SaliencyAccumulator {
   let keeping: Set<KeptMaps>
@@ -23,15 +35,12 @@ struct SaliencyAccumulator {
 
   init(keeping: Set<KeptMaps>) { self.keeping = keeping }
 
-  /// - Parameter scores: `[batch, concepts, tokens]`, and per head `[batch, heads, concepts, tokens]`
-  mutating func add(_ scores: [HeadSelection: Tensor], layer: Int, step: Int, grid: TokenGrid) {
+  mutating func add(_ scores: SaliencyScores, layer: Int, step: Int, grid: TokenGrid) {
     self.grid = grid
-    if let together = scores[.together] {
-      overall.add(together)
-      if keeping.contains(.layers) { layers[layer, default: RunningMean()].add(together) }
-      if keeping.contains(.steps) { steps[step, default: RunningMean()].add(together) }
-    }
-    if let apart = scores[.apart] { heads.add(apart) }
+    overall.add(scores.together)
+    if keeping.contains(.layers) { layers[layer, default: RunningMean()].add(scores.together) }
+    if keeping.contains(.steps) { steps[step, default: RunningMean()].add(scores.together) }
+    if let perHead = scores.perHead { heads.add(perHead) }
   }
 
   func maps(_ concepts: [String], softmaxLast: Bool) throws(SaliencyError) -> SaliencyMaps {

@@ -1,0 +1,133 @@
+/// Who wants what at one block.
+struct BlockHooks {
+  /// A function of a processor, and the entry of the run that it comes from.
+  struct Hook<Body> {
+    let entry: Int
+    let processor: String
+    let passes: PassFilter
+    let body: Body
+  }
+
+  struct AtSite {
+    var rewrites: [Hook<HookPlan.Rewrite>] = []
+    var reads: [Hook<HookPlan.Read>] = []
+    var isEmpty: Bool { rewrites.isEmpty && reads.isEmpty }
+  }
+
+  var sites: [Site: AtSite] = [:]
+  var edits: [Hook<HookPlan.Edit>] = []
+  var observers: [Hook<HookPlan.Observe>] = []
+  var replacements: [Hook<HookPlan.Attend>] = []
+
+  /// Whether somebody looks at whole blocks.
+  var needsView: Bool { !edits.isEmpty || !observers.isEmpty }
+
+  /// What is wanted in this pass; nil when nothing is.
+  func active(in pass: Pass) -> BlockHooks? {
+    var result = BlockHooks()
+    result.sites = sites.compactMapValues { hooks in
+      let active = AtSite(
+        rewrites: hooks.rewrites.filter { $0.passes.contains(pass) },
+        reads: hooks.reads.filter { $0.passes.contains(pass) })
+      return active.isEmpty ? nil : active
+    }
+    result.edits = edits.filter { $0.passes.contains(pass) }
+    result.observers = observers.filter { $0.passes.contains(pass) }
+    result.replacements = replacements.filter { $0.passes.contains(pass) }
+    return result.sites.isEmpty && !result.needsView && result.replacements.isEmpty ? nil : result
+  }
+
+  /// The hooks of every block that has any.
+  ///
+  /// - Throws: `HookError` for a pattern that matches nothing
+  static func table(
+    _ entries: [(processor: String, plan: HookPlan.Entry)], _ places: Places
+  ) throws(HookError) -> [BlockID: BlockHooks] {
+    var table: [BlockID: BlockHooks] = [:]
+    for (index, entry) in entries.enumerated() {
+      func hook<Body>(_ body: Body) -> Hook<Body> {
+        Hook(entry: index, processor: entry.processor, passes: entry.plan.passes, body: body)
+      }
+      switch entry.plan.action {
+      case .read(let pattern, let body):
+        for site in try places.sites(pattern, entry.processor) {
+          table[site.block, default: .init()].sites[site, default: .init()].reads.append(hook(body))
+        }
+      case .rewrite(let pattern, let body):
+        for site in try places.sites(pattern, entry.processor) {
+          table[site.block, default: .init()].sites[site, default: .init()].rewrites.append(hook(body))
+        }
+      case .edit(let pattern, let body):
+        for block in try places.blocks(pattern, entry.processor) {
+          table[block, default: .init()].edits.append(hook(body))
+        }
+      case .observe(let pattern, let body):
+        for block in try places.blocks(pattern, entry.processor) {
+          table[block, default: .init()].observers.append(hook(body))
+        }
+      case .attend(let pattern, let body):
+        for block in try places.blocks(pattern, entry.processor) {
+          table[block, default: .init()].replacements.append(hook(body))
+        }
+      case .board: break
+      }
+    }
+    return table
+  }
+}
+
+/// The blocks and sites of a model, with those of the riders of a run.
+struct Places {
+  private let blocks: [BlockID]
+  private let sites: [Site]
+  private let streams: [StreamID]
+
+  /// - Throws: `HookError` for a rider that the model cannot carry
+  init(_ model: any StreamModel, riders: [(processor: String, rider: Rider)]) throws(HookError) {
+    blocks = model.blocks
+    var streams: [StreamID] = [], sites = model.sites
+    for site in sites where !streams.contains(site.stream) { streams.append(site.stream) }
+    let native = streams, all = native + riders.map(\.rider.id)
+    for (processor, rider) in riders {
+      if streams.contains(rider.id) { throw .duplicateStream(rider.id, processor: processor) }
+      func bad(_ reason: String) -> HookError { .badRider(rider.id, processor: processor, reason: reason) }
+      guard native.contains(rider.processedAs) else {
+        throw bad("is to be processed as '\(rider.processedAs)'; this model has \(native.map(\.name))")
+      }
+      if let unknown = rider.reads.first(where: { !all.contains($0) }) {
+        throw bad("reads '\(unknown)'; there are \(all.map(\.name))")
+      }
+      let own = model.sites(of: rider)
+      guard !own.isEmpty else {
+        let families = Set(blocks.map(\.family)).sorted()
+        throw bad(
+          "travels through \(rider.families?.sorted() ?? []), where there is no block for it; families are \(families)")
+      }
+      streams.append(rider.id)
+      sites += own
+    }
+    (self.sites, self.streams) = (sites, streams)
+  }
+
+  /// - Throws: `HookError` when there are none
+  func sites(_ pattern: SitePattern, _ processor: String) throws(HookError) -> [Site] {
+    let found = sites.filter(pattern.matches)
+    if !found.isEmpty { return found }
+    if let name = pattern.pattern.name(ofPart: 2), !streams.contains(where: { $0.name == name }) {
+      throw .noStream(
+        StreamID(name), pattern: pattern.text, processor: processor, streams: streams.map(\.name))
+    }
+    throw .unknownPlace(
+      pattern: pattern.text, processor: processor,
+      nearest: pattern.pattern.nearest(of: sites.map(\.description), count: 2))
+  }
+
+  /// - Throws: `HookError` when there are none
+  func blocks(_ pattern: BlockPattern, _ processor: String) throws(HookError) -> [BlockID] {
+    let found = blocks.filter(pattern.matches)
+    if !found.isEmpty { return found }
+    throw .unknownPlace(
+      pattern: pattern.text, processor: processor,
+      nearest: pattern.pattern.nearest(of: blocks.map(\.description), count: 2))
+  }
+}

@@ -1,0 +1,89 @@
+import Tensor
+
+/// What a processor does in one run: functions, each with the place it is called at. There is no other declaration, so
+/// nothing can be declared and not called, or called and not declared.
+///
+/// Every place must exist in the model, and every function must have been called when the run ends: a slip of the pen
+/// is an error, never a silent no-op.
+public struct HookPlan {
+  public typealias Read = (_ tensor: Tensor, _ site: Site, _ pass: Pass) -> Void
+  public typealias Rewrite = (_ tensor: Tensor, _ site: Site, _ pass: Pass) -> Tensor
+  public typealias Edit = (_ block: inout BlockView, _ pass: Pass) -> Void
+  public typealias Observe = (_ block: BlockView, _ pass: Pass) -> Void
+  public typealias Attend = (
+    _ call: AttentionCall, _ pass: Pass, _ next: (AttentionCall) -> [Tensor]
+  ) -> [Tensor]
+
+  /// One function and where it is called.
+  struct Entry {
+    enum Action {
+      case read(SitePattern, Read)
+      case rewrite(SitePattern, Rewrite)
+      case edit(BlockPattern, Edit)
+      case observe(BlockPattern, Observe)
+      case attend(BlockPattern, Attend)
+      case board(Rider)
+    }
+    var action: Action
+    var passes: PassFilter
+  }
+
+  private(set) var entries: [Entry] = []
+
+  init() {}
+
+  /// Looks at a site's tensor after every rewrite.
+  public mutating func read(_ sites: SitePattern, in passes: PassFilter = .conditional, _ body: @escaping Read) {
+    entries.append(Entry(action: .read(sites, body), passes: passes))
+  }
+
+  /// Replaces a site's tensor by one of the same shape, which `Site.Point` gives.
+  public mutating func rewrite(_ sites: SitePattern, in passes: PassFilter = .every, _ body: @escaping Rewrite) {
+    entries.append(Entry(action: .rewrite(sites, body), passes: passes))
+  }
+
+  /// Changes attention outputs with all streams of a block in view.
+  public mutating func edit(_ blocks: BlockPattern, in passes: PassFilter = .every, _ body: @escaping Edit) {
+    entries.append(Entry(action: .edit(blocks, body), passes: passes))
+  }
+
+  /// Looks at all streams of a block after every edit.
+  public mutating func observe(_ blocks: BlockPattern, in passes: PassFilter = .conditional, _ body: @escaping Observe)
+  {
+    entries.append(Entry(action: .observe(blocks, body), passes: passes))
+  }
+
+  /// Computes attention, or changes what goes into or comes out of `next`, the default. The function returns one output
+  /// per query of the call, `[batch, heads, tokens, headDim]`.
+  public mutating func attend(_ blocks: BlockPattern, in passes: PassFilter = .every, _ body: @escaping Attend) {
+    entries.append(Entry(action: .attend(blocks, body), passes: passes))
+  }
+
+  /// Adds a stream of tokens. Its sites then exist, in the blocks it travels through.
+  public mutating func board(_ rider: Rider, in passes: PassFilter = .conditional) {
+    entries.append(Entry(action: .board(rider), passes: passes))
+  }
+}
+
+/// Which passes a function is called in.
+public struct PassFilter: Sendable, Hashable {
+  /// Denoising steps, from 0; nil for all.
+  public var steps: Set<Int>?
+  /// Branches of guidance; nil for all.
+  public var branches: Set<Pass.Branch>?
+
+  public init(steps: Set<Int>? = nil, branches: Set<Pass.Branch>? = [.conditional]) {
+    self.steps = steps
+    self.branches = branches
+  }
+
+  /// The passes with the prompt. What looks at tensors looks at these unless told otherwise: with guidance every step
+  /// makes two passes or more, and mixing them means nothing.
+  public static let conditional = PassFilter()
+  /// All passes. What changes tensors changes them in all unless told otherwise.
+  public static let every = PassFilter(branches: nil)
+
+  public func contains(_ pass: Pass) -> Bool {
+    steps?.contains(pass.step) ?? true && branches?.contains(pass.branch) ?? true
+  }
+}

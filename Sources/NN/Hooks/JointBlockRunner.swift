@@ -1,0 +1,175 @@
+import Tensor
+
+/// Runs blocks one after the other over all streams.
+///
+/// - Parameter looksOnly: whether the run ends with the last block that a processor wants anything of, for passes whose
+///   output nobody needs
+/// - Returns: whether all blocks ran
+@discardableResult
+public func runJointBlocks(
+  _ blocks: some Sequence<(any JointBlock, BlockID)>, _ streams: inout [Stream], hooks: HookRun?,
+  looksOnly: Bool = false
+) -> Bool {
+  for (block, id) in blocks {
+    runJointBlock(block, id, &streams, hooks: hooks)
+    if looksOnly, let hooks, hooks.isDone(after: id) { return false }
+  }
+  return true
+}
+
+/// Runs one block over all streams that travel through it: project, rotate, attend, update; with `hooks`, processors
+/// are called at every site they asked for. The arithmetic of native streams is the same with and without.
+public func runJointBlock(_ block: any JointBlock, _ id: BlockID, _ streams: inout [Stream], hooks run: HookRun?) {
+  let present = streams.indices.filter { streams[$0].families?.contains(id.family) ?? true }
+  let hooks = run?.enter(id)
+  let taps = present.map { Tap(run: run, hooks: hooks, block: id, stream: streams[$0].id) }
+  for (slot, index) in present.enumerated() {
+    streams[index].tokens = taps[slot](.residualInput, streams[index].tokens)
+  }
+
+  // Tokens that go through the same weights go together. Riders may join: a product's row does not depend on the others.
+  let together = grouped(present.indices) { block.half(for: streams[present[$0]].processedAs) }
+  var lanes = [Lane?](repeating: nil, count: present.count)
+  let updates = together.map { half, slots in
+    let riding = slots.map { (stream: streams[present[$0]], tap: taps[$0]) }
+    let opened = open(block.halves[half], riding, id)
+    for (slot, lane) in zip(slots, opened.lanes) { lanes[slot] = lane }
+    return (slots: slots, update: opened.update)
+  }
+  var ready = lanes.compactMap { $0 }
+  attend(&ready, id, block.attentionPrecision, run, hooks)
+  review(&ready, id, block.attentionPrecision, taps, run, hooks)
+
+  for (slots, update) in updates {
+    guard let updated = update(slots.map { ready[$0].output }) else { continue }
+    for (slot, tokens) in zip(slots, updated) { streams[present[slot]].tokens = taps[slot](.residualOutput, tokens) }
+  }
+}
+
+/// A stream between the two halves of a block.
+private struct Lane {
+  let id: StreamID
+  let reads: Set<StreamID>
+  let query, key, value: Tensor
+  let rotatedQuery, rotatedKey: Tensor
+  var output: Tensor
+
+  init<Saved>(_ stream: Stream, _ projection: Projection<Saved>, _ tap: Tap) {
+    id = stream.id
+    reads = stream.reads
+    let query = tap(.query, projection.query), key = tap(.key, projection.key)
+    value = tap(.value, projection.value)
+    rotatedQuery = stream.rotary.map { tap(.rotatedQuery, $0.rotate(query)) } ?? query
+    rotatedKey = stream.rotary.map { tap(.rotatedKey, $0.rotate(key)) } ?? key
+    self.query = query
+    self.key = key
+    output = value
+  }
+}
+
+/// Projects the streams of one half. What the half saves for its update stays inside of the function returned, so that
+/// nobody else needs to know its type.
+private func open<Half: JointBlockHalf>(
+  _ half: Half, _ riding: [(stream: Stream, tap: Tap)], _ id: BlockID
+) -> (lanes: [Lane], update: ([Tensor]) -> [Tensor]?) {
+  let projections = half.project(
+    riding.map { stream, tap in
+      HalfInput(
+        tokens: stream.tokens, conditioning: stream.conditioning, processedAs: stream.processedAs, tap: tap)
+    })
+  guard projections.count == riding.count else {
+    tensorFailure("\(Half.self).project in block \(id): \(projections.count) projections of \(riding.count) streams")
+  }
+  for (projection, (stream, _)) in zip(projections, riding) { check(projection, Half.self, stream, id) }
+  let update = { (outputs: [Tensor]) -> [Tensor]? in
+    let inputs = riding.indices.map { index in
+      UpdateInput(
+        tokens: riding[index].stream.tokens, attention: outputs[index], saved: projections[index].saved,
+        processedAs: riding[index].stream.processedAs, tap: riding[index].tap)
+    }
+    guard let updated = half.update(inputs) else { return nil }
+    let expected = riding.map(\.stream.tokens.shape)
+    guard updated.map(\.shape) == expected else {
+      tensorFailure("\(Half.self).update in block \(id): shapes \(updated.map(\.shape)), expected \(expected)")
+    }
+    return updated
+  }
+  return (zip(riding, projections).map { Lane($0.stream, $1, $0.tap) }, update)
+}
+
+private func check<Half, Saved>(_ projection: Projection<Saved>, _ half: Half.Type, _ stream: Stream, _ id: BlockID) {
+  let query = projection.query.shape, tokens = stream.tokens.shape
+  let fits =
+    query.count == 4 && query[0] == tokens[0] && query[2] == tokens[1] && projection.key.shape == query
+    && projection.value.shape.dropLast() == query.dropLast()
+  guard fits else {
+    tensorFailure(
+      "\(half).project in block \(id): query \(query), key \(projection.key.shape) and value "
+        + "\(projection.value.shape) of stream '\(stream.id)' with tokens \(tokens), expected "
+        + "[\(tokens[0]), heads, \(tokens[1]), headDim]")
+  }
+}
+
+/// Fills in every lane's output: lanes that read the same streams share one attention call; one that reads nobody
+/// keeps its values (the paper's "neither" ablation).
+private func attend(
+  _ lanes: inout [Lane], _ id: BlockID, _ precision: AttentionPrecision, _ run: HookRun?, _ hooks: BlockHooks?
+) {
+  for (reads, group) in grouped(lanes.indices, by: { lanes[$0].reads }) {
+    let call = AttentionCall(
+      block: id, queries: group.map { .init(stream: lanes[$0].id, tensor: lanes[$0].rotatedQuery) },
+      sources: lanes.filter { reads.contains($0.id) }.map { .init(stream: $0.id, key: $0.rotatedKey, value: $0.value) },
+      scale: nil, precision: precision)
+    if call.sources.isEmpty { continue }
+    let outputs = run.map { $0.attend(call, hooks?.replacements[...] ?? []) } ?? call.compute()
+    for (lane, output) in zip(group, outputs) { lanes[lane].output = output }
+  }
+}
+
+/// The phases around the attention outputs: every `edit`, the `attentionOutput` sites, every `observe`.
+private func review(
+  _ lanes: inout [Lane], _ id: BlockID, _ precision: AttentionPrecision, _ taps: [Tap], _ run: HookRun?,
+  _ hooks: BlockHooks?
+) {
+  guard let run, let hooks else { return }
+  var view = hooks.needsView ? BlockView(id, precision, lanes) : nil
+  if var edited = view {
+    run.edit(&edited, hooks.edits)
+    view = edited
+  }
+  for slot in lanes.indices {
+    lanes[slot].output = taps[slot](.attentionOutput, view?.streams[slot].output ?? lanes[slot].output)
+    view?.streams[slot].output = lanes[slot].output
+  }
+  if let view { run.observe(view, hooks.observers) }
+}
+
+extension BlockView {
+  fileprivate init(_ block: BlockID, _ precision: AttentionPrecision, _ lanes: [Lane]) {
+    id = block
+    self.precision = precision
+    streams = lanes.map {
+      .init(
+        id: $0.id, reads: $0.reads, query: $0.query, key: $0.key, value: $0.value, rotatedQuery: $0.rotatedQuery,
+        rotatedKey: $0.rotatedKey, output: $0.output)
+    }
+    scale = 1 / Float(lanes[0].query.shape[3]).squareRoot()
+  }
+}
+
+/// Groups in the order of their first member.
+private func grouped<Member, Key: Hashable>(
+  _ members: some Sequence<Member>, by key: (Member) -> Key
+) -> [(key: Key, members: [Member])] {
+  var groups: [(key: Key, members: [Member])] = [], places: [Key: Int] = [:]
+  for member in members {
+    let itsKey = key(member)
+    if let place = places[itsKey] {
+      groups[place].members.append(member)
+    } else {
+      places[itsKey] = groups.count
+      groups.append((itsKey, [member]))
+    }
+  }
+  return groups
+}

@@ -1,0 +1,37 @@
+/// A model whose blocks processors can look into.
+public protocol StreamModel: Sendable {
+  /// The blocks in the order they run.
+  var blocks: [BlockID] { get }
+  /// The streams that travel through a block.
+  func streams(in block: BlockID) -> [StreamID]
+  /// The points of a stream in a block; a rider has the points of the stream it is processed as.
+  func points(of stream: StreamID, in block: BlockID) -> [Site.Point]
+  /// The family of blocks in which text tokens have weights of their own and attend together with image tokens: `double`
+  /// in FLUX, `joint` in Stable Diffusion 3. Where methods look for the meaning of words unless they are told.
+  var textFamily: String { get }
+}
+
+extension StreamModel {
+  /// Every site of the model's own streams, in the order of the computation.
+  public var sites: [Site] {
+    blocks.flatMap { block in
+      streams(in: block).flatMap { stream in points(of: stream, in: block).map { Site(block, stream, $0) } }
+    }
+  }
+
+  /// The sites that a pattern selects.
+  ///
+  /// - Parameter user: who asks, for the message
+  /// - Throws: `HookError` when there are none, with the names that are nearest
+  public func sites(matching pattern: SitePattern, for user: String) throws(HookError) -> [Site] {
+    try Places(self, riders: []).sites(pattern, user)
+  }
+
+  /// The sites that a rider adds: those of the stream it is processed as, in the blocks it travels through.
+  func sites(of rider: Rider) -> [Site] {
+    blocks.filter { rider.families?.contains($0.family) ?? true }.flatMap { block in
+      streams(in: block).contains(rider.processedAs)
+        ? points(of: rider.processedAs, in: block).map { Site(block, rider.id, $0) } : []
+    }
+  }
+}
