@@ -16,15 +16,10 @@ struct RunMaps {
   let shown: [Tensor]
 
   init(_ maps: SaliencyMaps, picture: Int, frame: Int) {
-    let kept = [("layer", maps.byLayer), ("step", maps.byStep), ("head", maps.byHead)]
-    let all =
-      [("average", maps.average)]
-      + kept.flatMap { kind, byNumber in
-        byNumber.sorted { $0.key < $1.key }.map { ("\(kind).\($0.key)", $0.value) }
-      }
+    let all = maps.named
     concepts = maps.concepts
-    names = all.map(\.0)
-    shown = all.map { $0.1[picture, .all, frame] as Tensor }
+    names = all.map(\.name)
+    shown = all.map { $0.map[picture, .all, frame] as Tensor }
     let values = all.map { name, map in
       (name, maps.grid.frames == 1 ? map[picture, .all, 0] as Tensor : map[picture] as Tensor)
     }

@@ -18,6 +18,8 @@ public struct ConceptAttentionOptions: Sendable, Equatable {
   public var imageOutputs: ImageOutputs = .own
   /// Maps are smoothed by a Gaussian of 3 × 3 tokens: `SaliencyMaps.blurred()`.
   public var blurs = false
+  /// How concepts go through the text encoders.
+  public var phrases: ConceptPhrases = .alone(.first)
   /// What concept queries see: the paper's ablation.
   public var reads: ConceptReads = .conceptsAndImage
   /// Maps kept beside the average.
@@ -55,7 +57,7 @@ public struct ConceptAttentionOptions: Sendable, Equatable {
   public static let `default` = ConceptAttentionOptions()
 
   /// As the paper's tables were made (FLUX.1, issue 12 of the authors' repository): layers 14 to 17, concept vectors
-  /// normalised over the concepts, blurred maps. For pictures that exist, `ObservationRequest.usePaperSettings()` is
+  /// normalised over the concepts, blurred maps. For pictures that exist, `InspectionRequest.usePaperSettings()` is
   /// the rest of that protocol.
   public static let paper: ConceptAttentionOptions = {
     var options = ConceptAttentionOptions(layers: [14, 15, 16, 17])
@@ -66,26 +68,34 @@ public struct ConceptAttentionOptions: Sendable, Equatable {
 
   /// As the authors' code does it for Stable Diffusion 3, where it departs from the paper: image vectors come from a
   /// second attention, in which image tokens see concepts in place of the prompt; vectors are averaged over the steps
-  /// before anything is multiplied; concept vectors have length 1. Takes concepts joined into one sentence, see
-  /// `ConceptSet(_:joined:)`. Their code looks at the unconditional branch when there is guidance; set `branch` for
+  /// before anything is multiplied; concept vectors have length 1; concepts are joined into one sentence. Their code looks at the unconditional branch when there is guidance; set `branch` for
   /// that.
   public static let authorsSD3: ConceptAttentionOptions = {
     var options = ConceptAttentionOptions()
     options.imageOutputs = .readingConcepts
     options.averaging = .vectors
     options.conceptScaling = .length
+    options.phrases = .joined
     return options
   }()
 }
 
-extension ObservationRequest {
+extension InspectionRequest {
   /// As the paper's tables were made: five draws of noise at level 0.5, and norms that are told no pooled prompt.
   /// (There the picture was 1024 px square, brought there from 512 px by repeating pixels.)
   public mutating func usePaperSettings() {
-    noiseLevels = [NoiseLevel(0.5)]
+    noise = .levels([0.5])
     samples = 5
     zeroesPooledText = true
   }
+}
+
+/// How concepts go through the text encoders.
+public enum ConceptPhrases: Sendable, Equatable {
+  /// Each alone; one vector stands for it.
+  case alone(ConceptTokens)
+  /// All in one sentence, as the authors' code has them for Stable Diffusion 3: see `ConceptSet(_:joined:)`.
+  case joined
 }
 
 /// The vectors whose products make the map. Queries and keys are those before rotation; heads are added up.

@@ -57,6 +57,16 @@ public struct ConceptSet: Sendable {
     self.init(names, embeddings: rows.expanded(axis: 0), leadingTokens: span.lowerBound)
   }
 
+  /// Concepts that the model's text encoder cannot tell apart, so that their maps are the same: each with the one before it
+  /// that it is the same as.
+  public var indistinguishable: [(first: String, second: String)] {
+    names.indices.compactMap { index in
+      let vector = embeddings[0, leadingTokens + index]
+      let same = names[..<index].indices.first { embeddings[0, leadingTokens + $0].isIdentical(to: vector) }
+      return same.map { (names[$0], names[index]) }
+    }
+  }
+
   /// One vector per concept of what attention made of the stream's tokens.
   ///
   /// - Parameter vectors: `[batch, heads, tokens, …]`

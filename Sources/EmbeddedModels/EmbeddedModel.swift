@@ -29,13 +29,8 @@ extension ModelFolder {
 /// Opens a model by the short name of an embedded one or by its folder, whatever its family.
 ///
 /// - Throws: `ModelError` for an unknown family and whatever the family's loader throws
-public func openPipeline(_ nameOrFolder: String, _ options: CheckpointOptions = .init()) throws -> any ImagePipeline {
+public func openPipeline(_ nameOrFolder: String, _ options: CheckpointOptions = .init()) throws -> any DiffusionPipeline
+{
   let folder = try ModelFolder(nameOrFolder: nameOrFolder)
-  switch folder.pipelineClass {
-  case "FluxPipeline": return try FluxPipeline(FluxCheckpoint(folder: folder, options))
-  case "StableDiffusion3Pipeline": return try StableDiffusion3Pipeline(SD3Checkpoint(folder: folder, options))
-  case let other:
-    throw ModelError(
-      folder.path, .unknownFamily(found: other, known: ["FluxPipeline", "StableDiffusion3Pipeline"]))
-  }
+  return try ModelFamily(of: folder).open(folder, options)
 }

@@ -22,7 +22,7 @@ public struct EvaluationProgress: Sendable {
 /// - Throws: `SceneSetError` when the scenes do not fit the model, `ConceptError`, `RequestError`, `HookError` and what
 ///   `onScene` throws
 public func evaluate(
-  pipeline: any ImagePipeline, scenes: SceneSet, selection: [Int]? = nil,
+  pipeline: any DiffusionPipeline, scenes: SceneSet, selection: [Int]? = nil,
   onScene: (EvaluationProgress) throws -> Void = { _ in }
 ) throws -> EvaluationTable {
   let words = Array(Set(scenes.scenes.flatMap(\.concepts))).sorted()
@@ -44,21 +44,21 @@ public func evaluate(
 
 /// One pass over one picture, all layers and spaces.
 private func observe(
-  _ scene: SceneSet.Scene, _ concepts: ConceptSet, level: Double, _ scenes: SceneSet, _ pipeline: any ImagePipeline
+  _ scene: SceneSet.Scene, _ concepts: ConceptSet, level: Double, _ scenes: SceneSet, _ pipeline: any DiffusionPipeline
 ) throws -> ConceptAttention {
   var options = ConceptAttentionOptions.default
   options.spaces = EvaluationTable.spaces
   options.keeping = [.layers]
   let method = ConceptAttention(concepts, options: options)
-  var request = ObservationRequest(image: scene.picture)
+  var request = InspectionRequest(image: scene.picture)
   request.prompt = scene.prompt
   request.height = scene.picture.shape[0]
   request.width = scene.picture.shape[1]
-  request.noiseLevels = [NoiseLevel(Float(level))]
+  request.noise = .levels([Float(level)])
   request.seed = scene.noiseSeed
   request.drawsPackedNoise = true
   request.maxSequenceLength = scenes.maxSequenceLength
-  try pipeline.observe(request, processors: [method]) { step in
+  try pipeline.inspect(request, processors: [method]) { step in
     guard step.latents.shape == scenes.noiseShape else {
       throw SceneSetError(
         scene.name, .unsuitable("noise_shape \(scenes.noiseShape), but the model has \(step.latents.shape)"))

@@ -15,6 +15,12 @@ struct ConceptOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
+      "How maps are made. \(MapMethod.all.map { "\($0.name): \($0.summary)" }.joined(separator: ". ")).",
+      valueName: "name"))
+  var method = MapMethod.conceptAttention.name
+
+  @Option(
+    help: ArgumentHelp(
       "Layers to average, counted from 0, such as 0,2 or 10-14 or all; the model's best unless given."))
   var layers: String?
 
@@ -31,24 +37,24 @@ struct ConceptOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       """
-      What is compared. output: attention outputs, the method itself. crossAttention: image queries and concept keys. \
+      What is compared. output: attention outputs, the method itself, unless given. crossAttention: image queries and concept keys. \
       conceptQuery: the other direction. queryQuery: queries. value: values. attention: attention weights.
       """))
-  var space: SaliencySpace = .output
+  var space: SaliencySpace?
 
   @Option(
     help: ArgumentHelp(
       """
-      How scores become maps. softmax: over the concepts, per layer and step, then the mean. softmaxOfMean: the mean \
+      How scores become maps. softmax, unless given: over the concepts, per layer and step, then the mean. softmaxOfMean: the mean \
       first. none: no softmax, so that concepts do not compete.
       """))
-  var normalization: SaliencyNormalization = .softmax
+  var normalization: SaliencyNormalization?
 
-  @Option(help: "Which token stands for a concept that the tokenizer cuts into several.")
-  var conceptTokens: ConceptTokens = .first
+  @Option(help: "Which token stands for a concept that the tokenizer cuts into several; the first unless given.")
+  var conceptTokens: ConceptTokens?
 
-  @Option(help: "What concepts attend to; the others than conceptsAndImage are the paper's ablations.")
-  var reads: ConceptReads = .conceptsAndImage
+  @Option(help: "What concepts attend to; conceptsAndImage unless given, the others are the paper's ablations.")
+  var reads: ConceptReads?
 
   @Flag(help: "Keep a map per attention head too.")
   var perHead = false
@@ -83,27 +89,23 @@ struct ConceptOptions: ParsableArguments {
     return names
   }
 
-  /// The concepts as the model's text encoder has them. Tells of concepts that it cannot tell apart.
-  func encoded(_ names: [String], by pipeline: any ImagePipeline, maxSequenceLength: Int?) throws -> ConceptSet {
-    if preset == .authorsSD3 {
-      let sentence = try pipeline.encodePhrases([names.joined(separator: " ")], maxSequenceLength: maxSequenceLength)
-      return try ConceptSet(names, joined: sentence[0])
+  /// - Throws: `MapMethodError` for an unknown name, `InputError` for an option that the method does not have
+  func mapMethod() throws -> MapMethod {
+    let method = try MapMethod(named: method)
+    guard method.name != MapMethod.conceptAttention.name else { return method }
+    let own: [(String, Bool)] = [
+      ("space", space != nil), ("normalization", normalization != nil), ("concept-tokens", conceptTokens != nil),
+      ("reads", reads != nil), ("preset", preset != .default),
+    ]
+    if let (name, _) = own.first(where: \.1) {
+      throw InputError(
+        "--\(name) is about \(MapMethod.conceptAttention.name); --method \(method.name) has no such choice")
     }
-    let phrases = try pipeline.encodePhrases(names, maxSequenceLength: maxSequenceLength)
-    let set = try ConceptSet(phrases, tokens: conceptTokens)
-    for (index, name) in names.enumerated() {
-      let vector = set.embeddings[0, index]
-      guard let same = names[..<index].indices.first(where: { set.embeddings[0, $0].isIdentical(to: vector) }) else {
-        continue
-      }
-      printError(
-        "warning: '\(names[same])' and '\(name)' are the same to the model's tokenizer, so their maps are the same")
-    }
-    return set
+    return method
   }
 
   /// - Parameter steps: whose maps are averaged; nil for all
-  func options(for pipeline: any ImagePipeline, steps: Set<Int>?) throws -> ConceptAttentionOptions {
+  func options(for pipeline: any DiffusionPipeline, steps: Set<Int>?) throws -> ConceptAttentionOptions {
     var options = preset.options
     let family = pipeline.transformer.textFamily
     if preset != .paper, let layers = pipeline.defaults.layers { options.layers = Set(layers) }
@@ -114,9 +116,10 @@ struct ConceptOptions: ParsableArguments {
       throw InputError("\(source): there is no layer \(outside), this model has layers 0 to \(count - 1)")
     }
     options.steps = steps
-    options.spaces = [space]
-    options.normalization = normalization
-    options.reads = reads
+    if let space { options.spaces = [space] }
+    if let normalization { options.normalization = normalization }
+    if let conceptTokens { options.phrases = .alone(conceptTokens) }
+    if let reads { options.reads = reads }
     // Vectors averaged over the steps make no maps by step.
     options.keeping = options.averaging == .vectors ? [.layers] : [.layers, .steps]
     if perHead { options.keeping.insert(.heads) }

@@ -1,10 +1,6 @@
 import ArgumentParser
-import Artifacts
 import ConceptAttention
-import Foundation
 import Models
-import NN
-import Tensor
 
 struct Generate: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -102,36 +98,25 @@ struct Generate: ParsableCommand {
 
   func run() throws {
     let prompt = prompt ?? words.prompt ?? "", names = try concepts.names(prompt: prompt)
-    var clock = CommandClock()
-    let pipeline = try model.open()
-    clock.end(\.opening)
-    let request = try resolved(prompt, pipeline)
-    let options = try concepts.options(for: pipeline, steps: stepSet(picture.timesteps, of: request.steps ?? 1))
-    try output.withWriter { writer in
-      clock.end(\.opening)
-      let set = try concepts.encoded(names, by: pipeline, maxSequenceLength: request.maxSequenceLength)
-      clock.end(\.concepts)
-      try checkInterrupt()
-      let method = ConceptAttention(set, options: options), recorder = try output.recorder(method, pipeline)
-      let processors = [method] + (recorder.map { [$0.processor] } ?? [])
-      let progress = Progress("generating, step")
-      let result = try pipeline.generate(request, processors: processors) { step in
-        progress.show(step.done, of: step.total)
-        recorder?.record(step)
-        try checkInterrupt()
-      }
-      progress.finish()
-      clock.add(result.seconds)
-      let metadata = try metadata(request, names, options, pipeline, clock.seconds)
-      try withoutInterrupts { try write(result, method.maps(), metadata, writer, recorder) }
+    var run = try MapRun(model, concepts, output, names: names)
+    let pipeline = run.pipeline, plan = try plan(prompt, pipeline)
+    let options = try concepts.options(for: pipeline, steps: stepSet(picture.timesteps, of: plan.steps))
+    let maps = MapRequest(
+      pipeline, concepts: names, prompt: prompt, maxSequenceLength: plan.maxSequenceLength, options: options)
+    let metadata = RunMetadata(
+      command: "generate", model: try .init(model), prompt: prompt, startingImage: settings.image, concepts: names,
+      seed: picture.seed, plan: .generation(plan), maps: .init(concepts, options))
+    try run.run(maps, progress: "generating, step", title: prompt, metadata: metadata) { processors, onStep in
+      let result = try pipeline.generate(plan, processors: processors, onStep: onStep)
+      return .init(
+        images: (0..<picture.images).map { (result.image($0), picture.seed &+ UInt64($0)) }, seconds: result.seconds)
     }
   }
 
-  private func resolved(_ prompt: String, _ pipeline: any ImagePipeline) throws -> GenerationRequest {
+  private func plan(_ prompt: String, _ pipeline: any DiffusionPipeline) throws -> GenerationPlan {
     var request = GenerationRequest(prompt)
     request.prompts = [String](repeating: prompt, count: picture.images)
     request.seeds = (0..<picture.images).map { picture.seed &+ UInt64($0) }
-    request.seed = picture.seed
     let asksForGuidance = picture.trueCfg.map { $0 > 1 } ?? false
     request.negativePrompt = words.negativePrompt ?? (asksForGuidance ? "" : nil)
     request.width = picture.width
@@ -141,46 +126,14 @@ struct Generate: ParsableCommand {
     request.trueCFG = picture.trueCfg
     request.maxSequenceLength = picture.maxSequenceLength
     try settings.apply(to: &request)
-    let result = try pipeline.resolved(request)
-    if words.negativePrompt != nil, result.negativePrompt == nil {
+    let plan = try pipeline.plan(request)
+    if words.negativePrompt != nil, plan.guidance.classifierFree == nil {
       throw InputError(
         "--negative-prompt would not be used: it needs --true-cfg, or with Stable Diffusion 3 --guidance, above 1")
     }
-    return result
-  }
-
-  private func metadata(
-    _ request: GenerationRequest, _ names: [String], _ options: ConceptAttentionOptions, _ pipeline: any ImagePipeline,
-    _ seconds: RunMetadata.Seconds
-  ) throws -> RunMetadata {
-    let width = request.width ?? 0, height = request.height ?? 0
-    return RunMetadata(
-      command: "generate", model: try .init(model), prompt: request.prompts[0], negativePrompt: request.negativePrompt,
-      concepts: names, width: width, height: height, steps: request.steps, guidance: request.guidance,
-      trueCFG: request.trueCFG, startingImage: settings.image, strength: request.startingImage?.strength,
-      skipLayers: request.skipLayers.map { .init($0) }, clipSkip: request.clipSkip,
-      noiseLevels: try pipeline.noiseLevels(request), seed: request.seed,
-      maxSequenceLength: request.maxSequenceLength, maps: .init(concepts, options), seconds: seconds)
-  }
-
-  /// One picture goes into the folder itself, several into folders of their own.
-  private func write(
-    _ result: GenerationResult, _ maps: SaliencyMaps, _ metadata: RunMetadata, _ writer: ArtifactWriter,
-    _ recorder: TensorRecorder?
-  ) throws {
-    var runs: [RunMetadata] = [], paths: [String] = []
-    for index in 0..<picture.images {
-      var run = metadata
-      run.seed = metadata.seed &+ UInt64(index)
-      let folder = picture.images == 1 ? output.output : "\(output.output)/seed-\(run.seed)"
-      paths += try ArtifactWriter(folder: folder, colorMap: output.colorMap)
-        .write(image: result.bytes(picture: index), maps: maps, title: run.prompt, metadata: run, picture: index)
-      runs.append(run)
+    if let guidance = picture.guidance, case .none = pipeline.settings.guidance {
+      throw InputError("--guidance \(guidance) would not be used: this model is not told a scale; see --true-cfg")
     }
-    if let recorder {
-      try recorder.write(maps, run: metadata)
-      paths.append(recorder.path)
-    }
-    try output.report(runs, paths)
+    return plan
   }
 }

@@ -25,11 +25,11 @@ struct Info: ParsableCommand {
   @OptionGroup(title: "Model") var model: ModelOptions
 
   func run() throws {
-    let folder = try ModelFolder(nameOrFolder: model.model), parts = try folder.parts(model.checkpoint)
+    let folder = try model.folder(), parts = try folder.parts(model.checkpoint(folder))
     let pipeline = try model.open()
     var request = GenerationRequest("")
     (request.width, request.height) = (width, height)
-    request = try pipeline.resolved(request)
+    let plan = try pipeline.plan(request)
     print("\(folder.pipelineClass) in \(folder.path)")
     print(line("part", "parameters", "in files", "type"))
     for part in parts {
@@ -38,18 +38,18 @@ struct Info: ParsableCommand {
     }
     let bytes = parts.map(\.bytes).reduce(0, +)
     print(line("together", millions(parts.map(\.parameters).reduce(0, +)), size(bytes), ""))
-    describeMemory(parts, request, try pipeline.activationEstimate(request))
+    describeMemory(parts, plan.size, pipeline.activationEstimate(plan))
   }
 
   private func describeMemory(
-    _ parts: [ModelFolder.Part], _ request: GenerationRequest, _ estimate: ActivationEstimate
+    _ parts: [ModelFolder.Part], _ frames: FrameSize, _ estimate: ActivationEstimate
   ) {
     func bytes(_ isMeant: (String) -> Bool) -> Int { parts.filter { isMeant($0.name) }.map(\.bytes).reduce(0, +) }
     let converted = parts.map(\.convertedBytes).reduce(0, +)
     print(
       """
 
-      Memory for one picture of \(request.width ?? 0) × \(request.height ?? 0), beside the files' pages:
+      Memory for one picture of \(frames.width) × \(frames.height), beside the files' pages:
         some \(size(estimate.transformer)) while the transformer runs
         some \(size(estimate.decoding)) while the picture is decoded
       """)

@@ -54,20 +54,22 @@ struct ModelOptions: ParsableArguments {
     }
   }
 
-  var checkpoint: CheckpointOptions {
+  func folder() throws -> ModelFolder { try ModelFolder(nameOrFolder: model) }
+
+  /// The options in the terms of the folder's family.
+  func checkpoint(_ folder: ModelFolder) throws -> CheckpointOptions {
     var options = CheckpointOptions(
-      transformerFile: transformer, autoencoderFile: autoencoder, loras: lora.map(\.file),
-      weightType: dtype.flatMap { DType(rawValue: $0.rawValue) })
-    options.clipLFile = textEncoders.clipL
-    options.clipGFile = textEncoders.clipG
-    options.t5File = textEncoders.t5
-    options.leavesOutT5 = textEncoders.withoutT5
-    return options
+      loras: lora.map(\.file), weightType: dtype.flatMap { DType(rawValue: $0.rawValue) })
+    options.files["transformer"] = transformer
+    options.files["vae"] = autoencoder
+    return try ModelFamily(of: folder).options(
+      options, textEncoderFiles: textEncoders.files, leavingOut: textEncoders.withoutT5 ? [.t5] : [], folder: folder)
   }
 
-  func open() throws -> any ImagePipeline {
+  func open() throws -> any DiffusionPipeline {
     if let threads { Threads.count = threads }
-    return try openPipeline(model, checkpoint)
+    let folder = try folder()
+    return try ModelFamily(of: folder).open(folder, checkpoint(folder))
   }
 }
 
@@ -91,6 +93,10 @@ struct TextEncoderOptions: ParsableArguments {
     help: ArgumentHelp(
       "Do without T5, the largest text encoder (Stable Diffusion 3). Prompts are then followed less closely."))
   var withoutT5 = false
+
+  var files: [TextEncoderKind: String] {
+    [TextEncoderKind.clipL: clipL, .clipG: clipG, .t5: t5].compactMapValues { $0 }
+  }
 
   func validate() throws {
     if withoutT5, t5 != nil { throw ValidationError("--without-t5 and --t5 exclude each other") }

@@ -53,10 +53,8 @@ struct OutputOptions: ParsableArguments {
   }
 
   /// What `--save-tensors` asks to record; nil without it.
-  func recorder(_ method: ConceptAttention, _ pipeline: any ImagePipeline) throws -> TensorRecorder? {
-    try saveTensors.map {
-      try TensorRecorder(path: $0, method, family: pipeline.transformer.textFamily, sites: saveSite)
-    }
+  func recorder(_ method: any SaliencyMethod, _ request: MapRequest) throws -> TensorRecorder? {
+    try saveTensors.map { try TensorRecorder(path: $0, method, request, sites: saveSite) }
   }
 
   /// Prints the paths, or what was done as JSON.
@@ -79,41 +77,44 @@ extension ColorMap: ExpressibleByArgument {}
 /// Collects what `--save-tensors` writes. Of several draws of noise, the activations are those of the last.
 final class TensorRecorder {
   let path: String
-  private let method: ConceptAttention
+  private let concepts: ConceptSet?
   private let cache: ActivationCache
   private var latents: [Tensor] = []
 
   /// - Throws: `FileError` when no such file can be written, rather than after the run
-  init(path: String, _ method: ConceptAttention, family: String, sites: [String]) throws {
+  init(path: String, _ method: any SaliencyMethod, _ request: MapRequest, sites: [String]) throws {
     _ = try AtomicFile(path: path)
     self.path = path
-    self.method = method
-    let options = method.options
-    let layers = options.layers?.sorted().map { "\($0)" } ?? ["*"]
-    let outputs = layers.map { "\(family).\($0).\(method.stream).attentionOutput" }
+    let riding = method as? ConceptAttention
+    concepts = riding?.concepts
+    let outputs =
+      riding.map { method in request.blocks.map { "\($0.layerText).\(method.stream).attentionOutput" } } ?? []
     // Both branches of guidance, each under its name; concepts ride in theirs only.
     cache = ActivationCache(
-      (outputs + sites).map { SitePattern($0) }, in: PassFilter(steps: options.steps, branches: nil))
+      (outputs + sites).map { SitePattern($0) }, in: PassFilter(steps: request.options.steps, branches: nil))
   }
 
-  var processor: any AttentionProcessor { cache }
+  /// nil where no site is recorded.
+  var processor: (any AttentionProcessor)? { cache.patterns.isEmpty ? nil : cache }
 
   func record(_ step: GenerationStep) { latents.append(step.latents) }
 
-  /// `latents.N`, `concepts`, `maps.…` as in `maps.safetensors` but with batch and frames, and activations under their
+  /// `latents.N`, `concepts` where the method has them, `maps.…` as in `maps.safetensors` but with batch and frames, and activations under their
   /// sites' names.
   func write(_ maps: SaliencyMaps, run: RunMetadata) throws {
     var tensors = cache.named
     for (index, latent) in latents.enumerated() { tensors["latents.\(index)"] = latent }
-    tensors["concepts"] = method.concepts.embeddings
-    tensors["maps.average"] = maps.average
-    for (kind, kept) in [("layer", maps.byLayer), ("step", maps.byStep), ("head", maps.byHead)] {
-      for (number, map) in kept { tensors["maps.\(kind).\(number)"] = map }
-    }
+    tensors["concepts"] = concepts?.embeddings
+    for (name, map) in maps.named { tensors["maps.\(name)"] = map }
     let encoder = RunMetadata.encoder()
     let names = try String(decoding: encoder.encode(maps.concepts), as: UTF8.self)
     let run = try String(decoding: encoder.encode(run), as: UTF8.self)
     try SafetensorsFile.write(
       tensors.mapValues { $0.contiguous() }, to: path, metadata: ["concepts": names, "run": run])
   }
+}
+
+extension BlockPattern {
+  /// With a part for the layers, so that the names of sites can follow.
+  fileprivate var layerText: String { text.contains(".") ? text : "\(text).*" }
 }

@@ -12,26 +12,17 @@ struct RunMetadata: Encodable, Sendable {
   var arguments = Array(CommandLine.arguments.dropFirst())
   var model: Model
   var prompt: String
-  var negativePrompt: String?
   /// The picture that was looked at.
   var picture: String?
-  var concepts: [String]
-  var width, height: Int
-  var steps: Int?
-  var guidance: Float?
-  var trueCFG: Float?
   /// The picture that a generation started from.
   var startingImage: String?
-  var strength: Double?
-  var skipLayers: SkipLayers?
-  var clipSkip: Int?
-  /// Of every step, or of every pass over a picture.
-  var noiseLevels: [Float]
-  var samples: Int?
+  var concepts: [String]
+  /// Of this picture.
   var seed: UInt64
-  var maxSequenceLength: Int?
+  /// What ran: every decision, whoever took it.
+  var plan: Plan
   var maps: Maps
-  var seconds: Seconds
+  var seconds = Seconds()
   /// The most that tensors held, mapped weights not counted.
   var peakTensorBytes = Memory.peak
   var program = Program()
@@ -49,22 +40,24 @@ struct RunMetadata: Encodable, Sendable {
     var strength: Float
   }
 
-  struct SkipLayers: Encodable {
-    var layers: [Int]
-    var scale: Float
-    var start, stop: Double
+  enum Plan: Encodable {
+    case generation(GenerationPlan)
+    case inspection(InspectionPlan)
 
-    init(_ guidance: SkipLayerGuidance) {
-      layers = guidance.layers.sorted()
-      (scale, start, stop) = (guidance.scale, guidance.start, guidance.stop)
+    func encode(to encoder: any Encoder) throws {
+      switch self {
+      case .generation(let plan): try plan.encode(to: encoder)
+      case .inspection(let plan): try plan.encode(to: encoder)
+      }
     }
   }
 
   struct Maps: Encodable {
-    var preset: String
+    var method, preset: String
     /// nil for all.
     var layers, timesteps: [Int]?
-    var space, normalization, conceptTokens, conceptScaling, reads: String
+    var spaces: [String]
+    var normalization, conceptTokens, conceptScaling, imageOutputs, averaging, reads: String
     var blurs, perHead: Bool
   }
 
@@ -103,10 +96,21 @@ extension RunMetadata.Model {
 extension RunMetadata.Maps {
   init(_ command: ConceptOptions, _ options: ConceptAttentionOptions) {
     self.init(
-      preset: command.preset.rawValue, layers: options.layers?.sorted(), timesteps: options.steps?.sorted(),
-      space: command.space.rawValue, normalization: options.normalization.rawValue,
-      conceptTokens: command.conceptTokens.rawValue, conceptScaling: options.conceptScaling.rawValue,
-      reads: options.reads.rawValue, blurs: options.blurs, perHead: command.perHead)
+      method: command.method, preset: command.preset.rawValue, layers: options.layers?.sorted(),
+      timesteps: options.steps?.sorted(), spaces: options.spaces.map(\.rawValue),
+      normalization: options.normalization.rawValue, conceptTokens: options.phrases.name,
+      conceptScaling: options.conceptScaling.rawValue, imageOutputs: options.imageOutputs.rawValue,
+      averaging: options.averaging.rawValue, reads: options.reads.rawValue, blurs: options.blurs,
+      perHead: command.perHead)
+  }
+}
+
+extension ConceptPhrases {
+  fileprivate var name: String {
+    switch self {
+    case .alone(let tokens): tokens.rawValue
+    case .joined: "joined"
+    }
   }
 }
 

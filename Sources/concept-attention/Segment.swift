@@ -2,9 +2,7 @@ import ArgumentParser
 import Artifacts
 import ConceptAttention
 import Formats
-import Foundation
 import Models
-import NN
 import Tensor
 
 struct Segment: ParsableCommand {
@@ -85,71 +83,34 @@ struct Segment: ParsableCommand {
 
   func run() throws {
     let names = try concepts.names(prompt: looking.prompt), source = try Image.read(path: picture)
-    var clock = CommandClock()
-    let pipeline = try model.open()
-    let request = try pipeline.resolved(request(source, pipeline))
+    var run = try MapRun(model, concepts, output, names: names)
+    let pipeline = run.pipeline, plan = try pipeline.plan(request(source, pipeline))
     let options = try concepts.options(for: pipeline, steps: nil)
-    try output.withWriter { writer in
-      clock.end(\.opening)
-      let set = try concepts.encoded(names, by: pipeline, maxSequenceLength: request.maxSequenceLength)
-      clock.end(\.concepts)
-      try checkInterrupt()
-      let method = ConceptAttention(set, options: options), recorder = try output.recorder(method, pipeline)
-      let progress = Progress("looking, pass")
-      let processors = [method] + (recorder.map { [$0.processor] } ?? [])
-      let result = try pipeline.observe(request, processors: processors) { step in
-        progress.show(step.done, of: step.total)
-        recorder?.record(step)
-        try checkInterrupt()
-      }
-      progress.finish()
-      clock.add(result.seconds)
-      let metadata = try metadata(request, names, options, pipeline, clock.seconds)
-      try withoutInterrupts {
-        var paths = try writer.write(image: source, maps: method.maps(), title: picture, metadata: metadata)
-        if let recorder {
-          try recorder.write(method.maps(), run: metadata)
-          paths.append(recorder.path)
-        }
-        try output.report([metadata], paths)
-      }
+    let maps = MapRequest(
+      pipeline, concepts: names, prompt: looking.prompt, maxSequenceLength: plan.maxSequenceLength, options: options)
+    let metadata = RunMetadata(
+      command: "segment", model: try .init(model), prompt: looking.prompt, picture: picture, concepts: names,
+      seed: looking.seed, plan: .inspection(plan), maps: .init(concepts, options))
+    try run.run(maps, progress: "looking, pass", title: picture, metadata: metadata) { processors, onStep in
+      let result = try pipeline.inspect(plan, processors: processors, onStep: onStep)
+      return .init(images: [(source, looking.seed)], seconds: result.seconds)
     }
   }
 
-  private func request(_ source: Tensor, _ pipeline: any ImagePipeline) throws -> ObservationRequest {
-    var request = ObservationRequest(image: source)
+  private func request(_ source: Tensor, _ pipeline: any DiffusionPipeline) throws -> InspectionRequest {
+    var request = InspectionRequest(image: source)
     if concepts.preset == .paper { request.usePaperSettings() }
     request.prompt = looking.prompt
     request.width = looking.width
     request.height = looking.height
-    if let noise = looking.noise { request.noiseLevels = [NoiseLevel(noise)] }
+    if let noise = looking.noise { request.noise = .levels([noise]) }
     if let timesteps = looking.timesteps {
-      var generation = GenerationRequest("")
-      (generation.steps, generation.width, generation.height) = (looking.steps, looking.width, looking.height)
-      let levels = try pipeline.noiseLevels(generation)
-      let chosen = try stepSet(timesteps, of: levels.count) ?? []
-      request.noiseLevels = chosen.sorted().map { NoiseLevel(levels[$0], step: $0) }
+      request.noise = .steps(try indexSet(timesteps, option: "--timesteps").sorted(), of: looking.steps)
     }
     if let samples = looking.samples { request.samples = samples }
     request.guidance = looking.guidance
     request.seed = looking.seed
     request.maxSequenceLength = looking.maxSequenceLength
     return request
-  }
-
-  private func metadata(
-    _ request: ObservationRequest, _ names: [String], _ options: ConceptAttentionOptions, _ pipeline: any ImagePipeline,
-    _ seconds: RunMetadata.Seconds
-  ) throws -> RunMetadata {
-    var steps: Int?, maps = RunMetadata.Maps(concepts, options)
-    if looking.timesteps != nil {
-      steps = try looking.steps ?? pipeline.resolved(GenerationRequest("")).steps
-      maps.timesteps = request.noiseLevels.map(\.step)
-    }
-    return RunMetadata(
-      command: "segment", model: try .init(model), prompt: looking.prompt, picture: picture, concepts: names,
-      width: request.width ?? 0, height: request.height ?? 0, steps: steps, guidance: request.guidance,
-      noiseLevels: request.noiseLevels.map(\.sigma), samples: request.samples, seed: request.seed,
-      maxSequenceLength: request.maxSequenceLength, maps: maps, seconds: seconds)
   }
 }

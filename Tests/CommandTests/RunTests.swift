@@ -10,13 +10,16 @@ import Testing
   private struct Metadata: Decodable {
     struct Run: Decodable {
       var arguments, concepts: [String]
-      var width, height: Int
-      var steps, samples: Int?
-      var noise_levels: [Double]
+      var plan: Plan
       var seed: Int
       var seconds: [String: Double]
       var peak_tensor_bytes: Int
       var maps: Maps
+    }
+    struct Plan: Decodable {
+      var width, height, frames: Int
+      var samples: Int?
+      var noise_levels: [Double]
     }
     struct Maps: Decodable {
       var layers: [Int]
@@ -46,8 +49,8 @@ import Testing
         #expect(files[0] != nil && files[0] == files[1], "\(name)")
       }
       let run = try Metadata("\(folder)/several/seed-6").run
-      #expect(run.seed == 6 && run.width == 64 && run.height == 96 && run.steps == 2)
-      #expect(run.noise_levels == [1, 0.5] && run.concepts == ["star", "grass"])
+      #expect(run.seed == 6 && run.plan.width == 64 && run.plan.height == 96 && run.plan.frames == 1)
+      #expect(run.plan.noise_levels == [1, 0.5] && run.concepts == ["star", "grass"])
       #expect(Set(run.seconds.keys) == ["opening", "concepts", "encoding", "transformer", "decoding", "total"])
     }
   }
@@ -82,12 +85,12 @@ import Testing
         return try Metadata("\(folder)/concept-attention-output")
       }
       let levels = try run("--steps", "4", "--timesteps", "1,3", "--samples", "2")
-      #expect(levels.run.noise_levels == [0.75, 0.25] && levels.run.samples == 2)
-      #expect(levels.run.steps == 4 && levels.run.maps.timesteps == [1, 3])
-      #expect(levels.run.width == 96 && levels.run.height == 64)
+      #expect(levels.run.plan.noise_levels == [0.75, 0.25] && levels.run.plan.samples == 2)
+      #expect(levels.run.plan.width == 96 && levels.run.plan.height == 64)
       #expect(levels.maps.filter { $0.hasPrefix("step") } == ["step.1", "step.3"])
       let paper = try run("--preset", "paper", "--layers", "0-1", "--noise", "0.25").run
-      #expect(paper.samples == 5 && paper.noise_levels == [0.25] && paper.maps.layers == [0, 1] && paper.maps.blurs)
+      #expect(paper.plan.samples == 5 && paper.plan.noise_levels == [0.25])
+      #expect(paper.maps.layers == [0, 1] && paper.maps.blurs)
     }
   }
 
@@ -120,7 +123,8 @@ import Testing
       for (width, height) in [(64, 96), (256, 192)] {
         var request = GenerationRequest("")
         (request.width, request.height) = (width, height)
-        let expected = try openPipeline("tiny-flux").activationEstimate(request).peak
+        let pipeline = try openPipeline("tiny-flux")
+        let expected = try pipeline.activationEstimate(pipeline.plan(request)).peak
         let settings = ["--steps", "1", "--width", "\(width)", "--height", "\(height)"]
         #expect(try Command.start(["generate", "a star"] + settings, in: folder).finish().status == 0)
         let found = try Metadata("\(folder)/concept-attention-output").run.peak_tensor_bytes

@@ -27,7 +27,7 @@ import Testing
       #expect(generated.status == 0, "\(generated.errors)")
       let output = "\(folder)/concept-attention-output"
       let metadata = try String(contentsOfFile: "\(output)/metadata.json", encoding: .utf8)
-      for line in ["\"guidance\" : 7", "\"family\" : \"StableDiffusion3Pipeline\"", "\"width\" : 128"] {
+      for line in ["\"scale\" : 7", "\"family\" : \"StableDiffusion3Pipeline\"", "\"width\" : 128"] {
         #expect(metadata.contains(line), "\(line)")
       }
       let segmented = try run("segment", "\(output)/image.png", "--concepts", "boat,lake", in: folder)

@@ -84,7 +84,7 @@ private struct FluxConceptCase {
       run.pass.step = step
       let input = FluxTransformer.Input(
         image: image, text: try #require(inputs["txt"]), pooled: try #require(inputs["pooled"]),
-        timestep: [Float](repeating: timesteps[step], count: image.shape[0]),
+        timestep: [Float](repeating: timesteps[step] * 1000, count: image.shape[0]),
         guidance: golden.config.guidance.float.map { [Float](repeating: $0, count: image.shape[0]) },
         positions: model.positions(grid: grid))
       if stops {
@@ -140,7 +140,7 @@ private func fluxEncodeImage(_ golden: GoldenCase) throws -> [String: Tensor] {
   var options = ConceptAttentionOptions(layers: Set(config.layers.ints))
   options.spaces = [.output, .queryQuery]
   let image = try #require(inputs["image_u8"])
-  var request = ObservationRequest(image: image)
+  var request = InspectionRequest(image: image)
   request.prompt = try #require(config.prompt.string)
   request.height = image.shape[0]
   request.width = image.shape[1]
@@ -150,13 +150,13 @@ private func fluxEncodeImage(_ golden: GoldenCase) throws -> [String: Tensor] {
   let schedule = authorsSchedule(
     steps: try #require(config.num_steps.int), tokens: image.shape[0] * image.shape[1] / 256,
     shifted: config.shift.bool ?? false)
-  request.noiseLevels = [NoiseLevel(schedule[try #require(config.noise_timestep.int)])]
+  request.noise = .levels([schedule[try #require(config.noise_timestep.int)]])
   request.zeroesPooledText = true
 
   var outputs: [String: Tensor] = [:]
   let spy = ConceptSpy(), method = ConceptAttention(concepts, options: options)
   var noised: [Tensor] = []
-  try pipeline.observe(request, processors: [method, spy]) { step in
+  try pipeline.inspect(request, processors: [method, spy]) { step in
     noised.append(step.latents)
     if step.done == 1 { outputs["saliency_maps_first_draw"] = try method.maps().image }
   }
@@ -168,7 +168,7 @@ private func fluxEncodeImage(_ golden: GoldenCase) throws -> [String: Tensor] {
   outputs["concepts"] = concepts.embeddings
   let length = try #require(request.maxSequenceLength)
   outputs["text"] = try pipeline.encode([request.prompt], maxSequenceLength: length).states
-  outputs["latent"] = pipeline.encodePicture(image)
+  outputs["latent"] = pipeline.encodeFrames(request.frames)
   return outputs
 }
 

@@ -36,7 +36,7 @@ import Testing
     return model(
       .init(
         image: part(image), text: part(text), pooled: part(pooled),
-        timestep: [Float](repeating: 0.6, count: pictures.count), positions: model.positions(grid: grid)), hooks: hooks)
+        timestep: [Float](repeating: 600, count: pictures.count), positions: model.positions(grid: grid)), hooks: hooks)
   }
 
   /// Holds what a processor gives for a batch against what it gives for each picture.
@@ -149,14 +149,14 @@ import Testing
     #expect(two.3.entries.map(\.branch) == [.conditional, .unconditional])
 
     let ablation = HeadAblation(SitePattern(site), heads: [0]), patch = ActivationPatch(from: two.2)
-    let clean = try pipeline.generate(guided, processors: []) { _ in }
+    let clean = try pipeline.generate(guided)
     let ablated = try pipeline.generate(guided, processors: [ablation]) { _ in }
     let repaired = try pipeline.generate(guided, processors: [ablation, patch]) { _ in }
-    #expect(!ablated.image.isIdentical(to: clean.image) && repaired.image.isIdentical(to: clean.image))
+    #expect(!ablated.frames.isIdentical(to: clean.frames) && repaired.frames.isIdentical(to: clean.frames))
     #expect(patch.replaced == 2 && patch.missed == 0)
     #expect(ablated.fired.values.reduce(0, +) == 2)
     let steering = Steering("double.0.image.residualOutput", adding: Tensor(1))
     let steered = try pipeline.generate(guided, processors: [steering]) { _ in }
-    #expect(steered.fired.values.reduce(0, +) == 2 && !steered.image.isIdentical(to: clean.image))
+    #expect(steered.fired.values.reduce(0, +) == 2 && !steered.frames.isIdentical(to: clean.frames))
   }
 }

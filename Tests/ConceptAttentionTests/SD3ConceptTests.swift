@@ -10,7 +10,7 @@ import Testing
 /// ConceptAttention on a small Stable Diffusion 3.5 with dual attention: nothing here knows more of the family than a user
 /// does.
 @Suite struct SD3ConceptTests {
-  private let pipeline: any ImagePipeline
+  private let pipeline: any DiffusionPipeline
   private let names = ["cat", "boat", "lake"]
 
   init() throws {
@@ -40,7 +40,7 @@ import Testing
   @Test func withGuidanceOfBothKindsAndDualAttentionThePictureIsTheSameToTheBit() throws {
     var request = request(guidance: 4.5)
     request.skipLayers = SkipLayerGuidance(layers: [1], start: 0, stop: 1)
-    let plain = try pipeline.generate(request, processors: []) { _ in }
+    let plain = try pipeline.generate(request)
     let authors = ConceptAttention(try joinedConcepts(), options: .authorsSD3, stream: "authors")
     let watched = try pipeline.generate(
       request,
@@ -49,15 +49,15 @@ import Testing
         ActivationCache("joint.*.text.value"), RawCrossAttention(),
       ]
     ) { _ in }
-    #expect(watched.image.isIdentical(to: plain.image))
+    #expect(watched.frames.isIdentical(to: plain.frames))
     #expect(try authors.maps().average.shape == [1, 3, 1, 4, 3])
   }
 
   @Test func skippingALayerChangesThePicture() throws {
     var skipping = request(guidance: 4.5)
-    let plain = try pipeline.generate(skipping, processors: []) { _ in }
+    let plain = try pipeline.generate(skipping)
     skipping.skipLayers = SkipLayerGuidance(layers: [1], start: 0, stop: 1)
-    #expect(try !pipeline.generate(skipping, processors: []) { _ in }.image.isIdentical(to: plain.image))
+    #expect(try !pipeline.generate(skipping).frames.isIdentical(to: plain.frames))
   }
 
   /// The first step starts from the same noise with and without guidance.
@@ -81,13 +81,13 @@ import Testing
     let method = ConceptAttention(try concepts(), options: ConceptAttentionOptions(layers: [0, 1]))
     var generator = Generator(seed: 1)
     let picture = (generator.rand([40, 50, 3]) * 255).converted(to: .u8)
-    var request = ObservationRequest(image: picture)
+    var request = InspectionRequest(image: picture)
     request.width = 64
     request.height = 48
     request.samples = 2
     request.maxSequenceLength = 12
     var shapes: [[Int]] = []
-    try pipeline.observe(request, processors: [method]) { shapes.append($0.latents.shape) }
+    try pipeline.inspect(request, processors: [method]) { shapes.append($0.latents.shape) }
     #expect(shapes == [[1, 16, 6, 8], [1, 16, 6, 8]])
     let maps = try method.maps()
     #expect(maps.grid == TokenGrid(height: 3, width: 4))

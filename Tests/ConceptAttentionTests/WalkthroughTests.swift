@@ -28,14 +28,14 @@ final class FadingAttention: AttentionProcessor {
 func fadedPicture(_ prompt: String, concepts names: [String], to path: String) throws -> SaliencyMaps {
   let pipeline = try openPipeline("tiny-flux")
   let fading = FadingAttention("double.2.image.attentionOutput")
-  let concepts = try ConceptAttention(ConceptSet(pipeline.encodePhrases(names, maxSequenceLength: nil)))
+  let concepts = try pipeline.conceptAttention(names)
 
   var request = GenerationRequest(prompt)
   request.steps = 4
   let result = try pipeline.generate(request, processors: [fading, concepts]) { step in
     print("step \(step.done) of \(step.total)")
   }
-  try PNG.write(result.bytes(), to: path)
+  try PNG.write(result.image(), to: path)
   return try concepts.maps()
 }
 

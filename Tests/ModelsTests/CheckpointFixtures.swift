@@ -104,7 +104,7 @@ enum TinyFlux {
     return model(
       .init(
         image: try #require(inputs["hidden"]), text: try #require(inputs["encoder"]),
-        pooled: try #require(inputs["pooled"]), timestep: try #require(inputs["timestep"]).floats,
+        pooled: try #require(inputs["pooled"]), timestep: try #require(inputs["timestep"]).floats.map { $0 * 1000 },
         guidance: inputs["guidance"]?.floats,
         positions: model.positions(grid: TokenGrid(height: size[0], width: size[1]))))
   }

@@ -25,11 +25,11 @@ import Testing
   @Test func aPictureWithASeedOfItsOwnIsTheSameAloneAndInABatch() throws {
     let pipeline = try pipeline(), prompts = ["a red star", "a blue house on grass"]
     let together = try pipeline.generate(request(prompts, seeds: [3, 4]))
-    #expect(together.image.shape == [2, 3, 32, 48])
+    #expect(together.frames.shape == [2, 1, 3, 32, 48])
     for index in 0..<2 {
       let alone = try pipeline.generate(request([prompts[index]], seeds: [3 + UInt64(index)]))
-      #expect(together.image[index].isIdentical(to: alone.image[0]))
-      #expect(together.bytes(picture: index).isIdentical(to: alone.bytes()))
+      #expect(together.frames[index].isIdentical(to: alone.frames[0]))
+      #expect(together.image(index).isIdentical(to: alone.image()))
     }
     #expect(throws: RequestError.badSeeds(found: 1, expected: 2)) {
       try pipeline.generate(request(prompts, seeds: [3]))
@@ -50,50 +50,56 @@ import Testing
     #expect(spy.passes == expected)
   }
 
-  @Test func aResolvedRequestSaysEverythingAndGivesTheSamePicture() throws {
+  @Test func aPlanSaysEverything() throws {
     let pipeline = try pipeline()
     var request = GenerationRequest("a star")
     request.width = 32
     request.height = 32
-    let resolved = try pipeline.resolved(request)
-    #expect(resolved.steps == 24 && resolved.trueCFG == 3 && resolved.negativePrompt == "")
-    #expect(resolved.maxSequenceLength == 16 && resolved.guidance == 0)
-    request.steps = 2
-    let once = try pipeline.resolved(request), twice = try pipeline.resolved(once)
-    #expect(try pipeline.generate(request).image.isIdentical(to: pipeline.generate(twice).image))
+    let plan = try pipeline.plan(request)
+    #expect(plan.steps == 24 && plan.levels.count == 24 && plan.size == FrameSize(height: 32, width: 32))
+    #expect(plan.guidance == Guidance(classifierFree: .init(scale: 3, negativePrompt: "")))
+    #expect(plan.maxSequenceLength == 16 && plan.seeds == .shared(0) && plan.clipSkip == 0)
     request.trueCFG = 1
-    #expect(try pipeline.resolved(request).negativePrompt == nil)
+    #expect(try pipeline.plan(request).guidance == Guidance())
     request.steps = 0
-    #expect(throws: RequestError.badSteps(0)) { try pipeline.resolved(request) }
+    #expect(throws: RequestError.badSteps(0)) { try pipeline.plan(request) }
+    request = GenerationRequest("a star")
+    request.frames = 2
+    let frames = #expect(throws: RequestError.self) { try pipeline.plan(request) }
+    #expect(frames?.description == "2 frames: expected 1: FLUX.1 makes pictures")
   }
 
   @Test func aPictureIsShownAtEveryLevelOfEveryDraw() throws {
     let pipeline = try pipeline()
-    var generation = GenerationRequest("")
-    (generation.steps, generation.width, generation.height) = (4, 32, 32)
-    #expect(try pipeline.noiseLevels(generation) == [1, 0.75, 0.5, 0.25])
-    var request = ObservationRequest(image: Tensor(scalars: [UInt8](repeating: 99, count: 3072), shape: [32, 32, 3]))
+    var request = InspectionRequest(image: Tensor(scalars: [UInt8](repeating: 99, count: 3072), shape: [32, 32, 3]))
     request.width = 32
     request.height = 32
-    #expect(try pipeline.resolved(request).noiseLevels == [NoiseLevel(0.5)])
-    request.noiseLevels = [NoiseLevel(0.75, step: 1), NoiseLevel(0.25, step: 3)]
+    #expect(try pipeline.plan(request).levels == [NoiseLevel(sigma: 0.5, timestep: 500, step: 0, steps: 1)])
+    request.noise = .steps([1, 3], of: 4)
     request.samples = 2
     let spy = PassSpy()
     var shown: [Tensor] = []
-    try pipeline.observe(request, processors: [spy]) { step in
+    try pipeline.inspect(request, processors: [spy]) { step in
       #expect(step.total == 4 && step.done == shown.count + 1)
       shown.append(step.latents)
     }
     #expect(spy.passes.map(\.step) == [1, 3, 1, 3] && spy.passes.map(\.sigma) == [0.75, 0.25, 0.75, 0.25])
-    #expect(spy.passes.map(\.timestep) == [750, 250, 750, 250])
+    #expect(spy.passes.map(\.timestep) == [750, 250, 750, 250] && spy.passes.allSatisfy { $0.steps == 4 })
     // The same draw of noise at every level: what is left without it is the picture.
-    let clean = pipeline.packed(pipeline.encodePicture(request.image))
+    let clean = pipeline.packed(pipeline.encodeFrames(request.frames))
     let noise = (shown[0] - clean * 0.25) / 0.75
     let expected = clean * 0.75 + noise * 0.25
     #expect((shown[1] - expected).absolute().amax().item < 1e-5)
     #expect(!shown[2].isIdentical(to: shown[0]))
-    request.noiseLevels = [NoiseLevel(0)]
-    #expect(throws: RequestError.badNoiseLevel(0)) { try pipeline.observe(request, processors: []) }
+    for (noise, error) in [
+      (InspectionRequest.Noise.levels([0]), RequestError.badNoiseLevel(0)), (.levels([]), .noNoiseLevel),
+      (.steps([4], of: 4), .badStep(4, steps: 4)), (.steps([], of: 4), .noNoiseLevel),
+    ] {
+      request.noise = noise
+      #expect(throws: error) { try pipeline.plan(request) }
+    }
+    request.noise = .standard
+    #expect(throws: RequestError.nobodyLooks) { try pipeline.inspect(request, processors: []) }
   }
 
   @Test func matricesAreUsedAsTheTypeAskedFor() throws {
@@ -101,7 +107,7 @@ import Testing
       let pipeline = try pipeline(.init(weightType: type))
       let linears = [pipeline.flux.output, pipeline.flux.imageEmbedder]
       for linear in linears { #expect(linear.weight.tensor.dtype == type) }
-      let picture = try pipeline.generate(request(["a star"], seeds: [1])).image
+      let picture = try pipeline.generate(request(["a star"], seeds: [1])).frames
       #expect(picture.amax().item > picture.amin().item)
     }
     let folder = try ModelFolder(nameOrFolder: "tiny-flux"), source = try folder.weights("transformer")

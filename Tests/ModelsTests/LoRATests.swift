@@ -34,7 +34,8 @@ import Testing
       let path = "\(folder)/lora.safetensors"
       try SafetensorsFile.write(tensors, to: path, metadata: metadata)
       return try LoRAWeights(
-        base ?? SafetensorsWeights(folder: TinyFlux.folder), [LoRAFile(path: path, strength: strength)])
+        base ?? SafetensorsWeights(folder: TinyFlux.folder), [LoRAFile(path: path, strength: strength)],
+        originals: FluxOriginalNames(dim: 48))
     }
   }
 
@@ -182,7 +183,7 @@ import Testing
       let checkpoint = FluxCheckpoint(
         folder: try ModelFolder(folder),
         CheckpointOptions(
-          transformerFile: paths[0], autoencoderFile: paths[1], loras: [LoRAFile(path: paths[2], strength: 2)]))
+          files: ["transformer": paths[0], "vae": paths[1]], loras: [LoRAFile(path: paths[2], strength: 2)]))
       let (config, weights) = try checkpoint.transformer()
       #expect(try config == TinyFlux.config())
       let plain = try TinyFlux.tensors(TinyFlux.folder)

@@ -8,18 +8,18 @@ import Testing
 
 /// A whole run, from prompt and seed to picture: the latents after every step and the picture, as diffusers gives them.
 func checkPipeline(_ golden: GoldenCase) throws {
-  try check(golden, flowPipeline(golden.path(try #require(golden.config.pipeline.string))))
+  try check(golden, denoisingPipeline(golden.path(try #require(golden.config.pipeline.string))))
 }
 
 /// The same of a folder that leaves T5 out.
 func checkPipelineWithoutT5(_ golden: GoldenCase) throws {
   let folder = golden.path(try #require(golden.config.pipeline.string))
-  try withCopy(of: folder, without: ["text_encoder_3", "tokenizer_3"]) { try check(golden, flowPipeline($0)) }
+  try withCopy(of: folder, without: ["text_encoder_3", "tokenizer_3"]) { try check(golden, denoisingPipeline($0)) }
 }
 
 /// A run that starts from a picture.
 func checkImageToImage(_ golden: GoldenCase) throws {
-  let pipeline: any FlowMatchPipeline = try flowPipeline(golden.path(try #require(golden.config.pipeline.string)))
+  let pipeline: any DenoisingPipeline = try denoisingPipeline(golden.path(try #require(golden.config.pipeline.string)))
   var request = try request(golden.config.call)
   request.startingImage = StartingImage(
     try #require(try golden.inputs()["image_u8"]), strength: try #require(golden.config.call.strength.double))
@@ -28,16 +28,15 @@ func checkImageToImage(_ golden: GoldenCase) throws {
     latents.append(step.latents)
     #expect(step.done == latents.count && step.total >= step.done)
   }
-  let plan = try pipeline.plan(request), schedule = try pipeline.schedule(steps: plan.steps, grid: plan.grid)
   let outputs = [
-    "initial_latents": try pipeline.startingLatents(request, plan, schedule), "latents_per_step": stacked(latents),
-    "image": result.image, "image_u8": result.bytes().expanded(axis: 0),
+    "initial_latents": try pipeline.startingLatents(pipeline.plan(request)), "latents_per_step": stacked(latents),
+    "image": result.frames.squeezed(1), "image_u8": result.image().expanded(axis: 0),
   ]
   try expectOutputs(golden, roundingBytes(golden, outputs))
 }
 
-func flowPipeline(_ folder: String) throws -> any FlowMatchPipeline {
-  try #require(try openPipeline(folder) as? any FlowMatchPipeline)
+func denoisingPipeline(_ folder: String) throws -> any DenoisingPipeline {
+  try #require(try openPipeline(folder) as? any DenoisingPipeline)
 }
 
 /// A folder that links to everything in `folder`, with some components taken out of it and of its index.
@@ -69,25 +68,27 @@ private func roundingBytes(_ golden: GoldenCase, _ outputs: [String: Tensor]) th
   return outputs
 }
 
-private func check(_ golden: GoldenCase, _ pipeline: some FlowMatchPipeline) throws {
+private func check(_ golden: GoldenCase, _ pipeline: some DenoisingPipeline) throws {
   let request = try request(golden.config.call)
   var latents: [Tensor] = [], sigmas: [Float] = []
   let result = try pipeline.generate(request) { step in
     latents.append(step.latents)
-    sigmas.append(step.sigma)
+    sigmas.append(step.level.sigma)
   }
   let plan = try pipeline.plan(request)
-  let schedule = try pipeline.schedule(steps: plan.steps, grid: plan.grid)
+  let schedule = try #require(try pipeline.sampler(steps: plan.steps, grid: plan.grid) as? FlowMatchSchedule)
   var outputs = [
-    "latents_per_step": stacked(latents), "image": result.image, "image_u8": result.bytes().expanded(axis: 0),
-    "sigmas": Tensor(schedule.sigmas), "timesteps": Tensor(schedule.timesteps),
-    "encoded.text_ids": Tensor(zeros: [plan.sequenceLength, 3]),
-    "initial_latents": try pipeline.startingLatents(request, plan, schedule),
+    "latents_per_step": stacked(latents), "image": result.frames.squeezed(1),
+    "image_u8": result.image().expanded(axis: 0), "sigmas": Tensor(schedule.sigmas),
+    "timesteps": Tensor(schedule.timesteps),
+    "encoded.text_ids": Tensor(zeros: [plan.maxSequenceLength, 3]),
+    "initial_latents": try pipeline.startingLatents(plan),
   ]
   #expect(sigmas == Array(schedule.sigmas.dropLast()))
-  let prompts = [("", request.prompts)] + (plan.negativePrompt.map { [("negative_", [$0])] } ?? [])
+  let prompts =
+    [("", request.prompts)] + (plan.guidance.classifierFree.map { [("negative_", [$0.negativePrompt])] } ?? [])
   for (prefix, prompts) in prompts {
-    let encoded = try pipeline.encode(prompts, maxSequenceLength: plan.sequenceLength, clipSkip: nil)
+    let encoded = try pipeline.encode(prompts, maxSequenceLength: plan.maxSequenceLength, clipSkip: 0)
     outputs["encoded.\(prefix)prompt_embeds"] = encoded.states
     outputs["encoded.\(prefix)pooled_prompt_embeds"] = encoded.pooled
   }
@@ -97,7 +98,7 @@ private func check(_ golden: GoldenCase, _ pipeline: some FlowMatchPipeline) thr
   let watched = try pipeline.generate(
     request, processors: ["mlpOutput", "attentionOutput", "query"].map { ActivationReader($0) }
   ) { _ in }
-  #expect(watched.image.isIdentical(to: result.image), "\(golden.name): processors that only look change the picture")
+  #expect(watched.frames.isIdentical(to: result.frames), "\(golden.name): processors that only look change the picture")
 }
 
 /// What diffusers' pipelines are called with.

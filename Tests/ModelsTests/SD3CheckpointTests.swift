@@ -16,7 +16,7 @@ import Testing
   private func picture(_ folder: String, _ options: CheckpointOptions = .init()) throws -> Tensor {
     var request = GenerationRequest("a boat")
     (request.width, request.height, request.steps, request.maxSequenceLength) = (48, 48, 2, 8)
-    return try openPipeline(folder, options).generate(request, processors: []) { _ in }.image
+    return try openPipeline(folder, options).generate(request).frames
   }
 
   /// A folder with everything but weights.
@@ -53,7 +53,7 @@ import Testing
           ("text_encoders.t5xxl.transformer.", TinyFlux.tensors("\(folder)/text_encoder_3")),
           ("text_encoders.clip_l.", ["logit_scale": Tensor(1)]),
         ], to: path)
-      #expect(try picture(copy, .init(transformerFile: path)).isIdentical(to: picture(folder)))
+      #expect(try picture(copy, .init(files: ["transformer": path])).isIdentical(to: picture(folder)))
       let error = #expect(throws: ModelError.self) { try openPipeline(copy) }
       #expect("\(error as Any)".contains("safetensors"))
     }
@@ -69,25 +69,25 @@ import Testing
           ("first_stage_model.", original.mapValues { $0 * 2 }),
         ], to: transformer)
       try file([("", original)], to: autoencoder)
-      var options = CheckpointOptions(transformerFile: transformer, autoencoderFile: autoencoder)
-      options.clipLFile = "\(folder)/text_encoder/model.safetensors"
-      options.clipGFile = "\(folder)/text_encoder_2/model.safetensors"
-      options.t5File = "\(folder)/text_encoder_3/model.safetensors"
+      var options = CheckpointOptions(files: ["transformer": transformer, "vae": autoencoder])
+      for part in ["text_encoder", "text_encoder_2", "text_encoder_3"] {
+        options.files[part] = "\(folder)/\(part)/model.safetensors"
+      }
       let whole = try picture(copy, options)
       #expect(try whole.isIdentical(to: picture(folder)))
-      options.clipGFile = nil
+      options.files["text_encoder_2"] = nil
       let error = #expect(throws: ModelError.self) { try openPipeline(copy, options) }
       #expect("\(error as Any)".contains("text_encoder_2"))
-      options.clipGFile = "\(folder)/text_encoder/model.safetensors"
+      options.files["text_encoder_2"] = "\(folder)/text_encoder/model.safetensors"
       #expect(throws: (any Error).self, "CLIP-L in place of CLIP-bigG") { try openPipeline(copy, options) }
-      options.clipGFile = "\(copy)/absent.safetensors"
+      options.files["text_encoder_2"] = "\(copy)/absent.safetensors"
       #expect(throws: (any Error).self) { try openPipeline(copy, options) }
     }
   }
 
   @Test func t5CanBeLeftOutByChoice() throws {
     var options = CheckpointOptions()
-    options.leavesOutT5 = true
+    options.leftOut = ["text_encoder_3"]
     try withCopy(of: folder, without: ["text_encoder_3", "tokenizer_3"]) { copy in
       let expected = try picture(copy)
       #expect(try picture(folder, options).isIdentical(to: expected))
@@ -95,8 +95,8 @@ import Testing
     #expect(try !picture(folder, options).isIdentical(to: picture(folder)))
     let pipeline = try openPipeline(folder, options)
     #expect(try pipeline.encodePhrases(["boat"], maxSequenceLength: 8)[0].spans.count == 1)
-    options.t5File = "\(folder)/text_encoder_3/model.safetensors"
-    #expect(try picture(folder, options).isIdentical(to: changed { $0.leavesOutT5 = true }))
+    options.files["text_encoder_3"] = "\(folder)/text_encoder_3/model.safetensors"
+    #expect(try picture(folder, options).isIdentical(to: changed { $0.leftOut = ["text_encoder_3"] }))
   }
 
   private func changed(_ change: (inout CheckpointOptions) -> Void) throws -> Tensor {
@@ -113,7 +113,7 @@ import Testing
       }
       let path = "\(copy)/sd3.5_medium-F32.gguf", lora = "\(copy)/lora.safetensors"
       try Data(sketch.bytes).write(to: URL(fileURLWithPath: path))
-      let plain = try picture(folder, .init(transformerFile: path))
+      let plain = try picture(folder, .init(files: ["transformer": path]))
       #expect(try plain.isIdentical(to: picture(folder)))
       var generator = Generator(seed: 5)
       try SafetensorsFile.write(
@@ -122,7 +122,7 @@ import Testing
           "transformer.transformer_blocks.0.ff.net.2.lora_B.weight": generator.randn([32, 4]),
         ], to: lora)
       func changed(_ strength: Float) throws -> Tensor {
-        try picture(folder, .init(transformerFile: path, loras: [LoRAFile(path: lora, strength: strength)]))
+        try picture(folder, .init(files: ["transformer": path], loras: [LoRAFile(path: lora, strength: strength)]))
       }
       #expect(try changed(0).isIdentical(to: plain) && !changed(1).isIdentical(to: plain))
     }
@@ -143,23 +143,26 @@ import Testing
       }
       let path = "\(copy)/t5-encoder-F32.gguf"
       try Data(sketch.bytes).write(to: URL(fileURLWithPath: path))
-      #expect(try changed { $0.t5File = path }.isIdentical(to: picture(folder)))
+      #expect(try changed { $0.files["text_encoder_3"] = path }.isIdentical(to: picture(folder)))
     }
   }
 
   @Test func fluxTakesTextEncodersInFilesButNotWhatItDoesNotHave() throws {
     let flux = EmbeddedModel.tinyFlux.folder
-    var options = CheckpointOptions()
-    options.clipLFile = "\(flux)/text_encoder/model.safetensors"
-    options.t5File = "\(flux)/text_encoder_2/model.safetensors"
-    func states(_ pipeline: any ImagePipeline) throws -> Tensor {
+    let family = ModelFamily.flux, folder = try ModelFolder(flux)
+    let files: [TextEncoderKind: String] = [
+      .clipL: "\(flux)/text_encoder/model.safetensors", .t5: "\(flux)/text_encoder_2/model.safetensors",
+    ]
+    let options = try family.options(.init(), textEncoderFiles: files, leavingOut: [], folder: folder)
+    func states(_ pipeline: any DiffusionPipeline) throws -> Tensor {
       try pipeline.encodePhrases(["a star"], maxSequenceLength: 8)[0].states
     }
     #expect(try states(openPipeline(flux, options)).isIdentical(to: states(openPipeline(flux))))
-    options.leavesOutT5 = true
-    #expect(throws: ModelError.self) { try openPipeline(flux, options) }
-    options.leavesOutT5 = false
-    options.clipGFile = options.clipLFile
-    #expect(throws: ModelError.self) { try openPipeline(flux, options) }
+    #expect(throws: ModelError(flux, .unsupported("FLUX.1 cannot do without T5"))) {
+      try family.options(.init(), textEncoderFiles: [:], leavingOut: [.t5], folder: folder)
+    }
+    #expect(throws: ModelError(flux, .unsupported("FLUX.1 has no CLIP-bigG text encoder"))) {
+      try family.options(.init(), textEncoderFiles: [.clipG: "g"], leavingOut: [], folder: folder)
+    }
   }
 }

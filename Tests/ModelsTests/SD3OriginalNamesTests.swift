@@ -79,7 +79,7 @@ import Testing
       let merged = try [diffusers, authors, kohya].enumerated().map { index, tensors in
         let path = "\(folder)/\(index).safetensors"
         try SafetensorsFile.write(Dictionary(uniqueKeysWithValues: tensors), to: path)
-        return try LoRAWeights(base, [LoRAFile(path: path)])
+        return try LoRAWeights(base, [LoRAFile(path: path)], originals: SD3OriginalNames(dim: 32, layers: 3))
       }
       for name in base.names {
         let values = try merged.map { try $0.parameter(name).tensor }

@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 
 @Suite struct StableDiffusion3PipelineTests {
-  private let pipeline: any ImagePipeline
+  private let pipeline: any DiffusionPipeline
 
   init() throws { pipeline = try openPipeline(TinySD3.pipelineFolder()) }
 
@@ -22,7 +22,7 @@ import Testing
   }
 
   private func picture(_ request: GenerationRequest) throws -> Tensor {
-    try pipeline.generate(request, processors: []) { _ in }.image
+    try pipeline.generate(request).frames
   }
 
   // MARK: Wrong input
@@ -96,9 +96,9 @@ import Testing
       (.badLatents(found: [1], expected: [1, 16, 6, 6]), { $0.latents = Tensor([1]) }),
     ]
     for (expected, change) in cases { #expect(throws: expected) { try picture(request(change)) } }
-    var observation = ObservationRequest(image: black)
+    var observation = InspectionRequest(image: black)
     observation.guidance = 2
-    #expect(throws: RequestError.self) { try pipeline.observe(observation, processors: []) { _ in } }
+    #expect(throws: RequestError.self) { try pipeline.plan(observation) }
   }
 
   @Test func whatAFamilyDoesNotHaveIsSaidSo() throws {
@@ -106,9 +106,9 @@ import Testing
     var clipSkip = GenerationRequest("a boat"), skipLayers = clipSkip
     clipSkip.clipSkip = 1
     skipLayers.skipLayers = SkipLayerGuidance(layers: [1])
-    let error = #expect(throws: RequestError.self) { try flux.generate(clipSkip, processors: []) { _ in } }
+    let error = #expect(throws: RequestError.self) { try flux.generate(clipSkip) }
     #expect("\(error as Any)".contains("FLUX.1"))
-    #expect(throws: RequestError.self) { try flux.generate(skipLayers, processors: []) { _ in } }
+    #expect(throws: RequestError.self) { try flux.generate(skipLayers) }
   }
 
   // MARK: Laws

@@ -16,7 +16,7 @@ func fluxOutputs(_ golden: GoldenCase) throws -> [String: Tensor] {
   let run = try HookRun([cache], on: model, pass: Pass(steps: 1, grid: grid))
   let input = FluxTransformer.Input(
     image: try #require(inputs["hidden"]), text: try #require(inputs["encoder"]),
-    pooled: try #require(inputs["pooled"]), timestep: try #require(inputs["timestep"]).floats,
+    pooled: try #require(inputs["pooled"]), timestep: try #require(inputs["timestep"]).floats.map { $0 * 1000 },
     guidance: inputs["guidance"]?.floats,
     positions: model.positions(grid: grid))
   var outputs = ["sample": model(input, hooks: run)]

@@ -87,7 +87,7 @@ struct Overhead: ParsableCommand {
     let input = FluxTransformer.Input(
       image: Operand([1, side * side, config.inChannels], seed: 1).tensor,
       text: Operand([1, text, config.jointAttentionDim], seed: 2).tensor,
-      pooled: Operand([1, config.pooledProjectionDim], seed: 3).tensor, timestep: [0.5],
+      pooled: Operand([1, config.pooledProjectionDim], seed: 3).tensor, timestep: [500],
       positions: model.positions(grid: TokenGrid(height: side, width: side)))
     let hooks = try hooks(on: model, config.jointAttentionDim)
     return { model(input, hooks: $0 ? hooks : nil) }

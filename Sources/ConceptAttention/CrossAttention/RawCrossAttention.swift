@@ -17,64 +17,68 @@ public final class RawCrossAttention: SaliencyMethod {
   public let key: StreamID
   public let quantity: Quantity
   /// Blocks to average over; nil for all in which text has weights of its own.
-  public let layers: BlockPattern?
+  public let blocks: [BlockPattern]?
+  public let passes: PassFilter
   /// The tokens of the key stream that make up a concept, whose maps are averaged; nil for a map of every token.
   public let concepts: [(name: String, tokens: [Int])]?
-  private var mean = RunningMean()
-  private var grid: TokenGrid?
+  /// Maps kept beside the average.
+  public let keeping: Set<KeptMaps>
+  private var accumulator: SaliencyAccumulator
 
   /// Image rows at once: bounds the memory of the probabilities.
   private static let rows = 256
 
-  /// - Parameter layers: blocks to average over, such as `double.2-5`; nil for all in which text has weights of its own
   public init(
     _ key: StreamID = .text, _ quantity: Quantity = .probabilities, concepts: [(name: String, tokens: [Int])]? = nil,
-    layers: BlockPattern? = nil
+    in blocks: [BlockPattern]? = nil, passes: PassFilter = .conditional, keeping: Set<KeptMaps> = []
   ) {
     self.key = key
     self.quantity = quantity
     self.concepts = concepts
-    self.layers = layers
+    self.blocks = blocks
+    self.passes = passes
+    self.keeping = keeping
+    accumulator = SaliencyAccumulator(keeping: keeping)
   }
-
-  /// Of each token, `[batch, keyTokens, imageTokens]`; nil before the first pass.
-  public var tokenMaps: Tensor? { mean.value }
 
   /// One map per concept, else one per token, named by its number.
   public func maps() throws(SaliencyError) -> SaliencyMaps {
-    guard let tokens = tokenMaps, let grid else { throw .nothingRecorded }
-    let concepts = concepts ?? (0..<tokens.shape[1]).map { ("\($0)", [$0]) }
-    let average = concepts.map { tokens.take(1, $0.tokens).mean(1) }
-    return SaliencyMaps(
-      concepts: concepts.map(\.name), grid: grid,
-      average: stacked(average, axis: 1).unflattened(-1, grid.frames, grid.height, grid.width))
+    try accumulator.maps(concepts?.map(\.name), softmaxLast: false)
   }
 
   public func install(_ hooks: inout HookPlan, on model: any StreamModel) throws {
     if let concepts, concepts.isEmpty || concepts.contains(where: \.tokens.isEmpty) {
       throw HookError.refused(processor: name, reason: "a concept without tokens has no map")
     }
-    (mean, grid) = (RunningMean(), nil)
-    hooks.observe(layers ?? "\(model.textFamily)") { block, pass in
-      guard let image = block[.image], let keys = block[self.key] else { return }
-      let count = image.query.shape[2]
-      let parts = stride(from: 0, to: count, by: Self.rows).map {
-        self.weights(block, keys, rows: $0..<min(count, $0 + Self.rows))
-      }
-      self.mean.add(concatenated(parts, axis: -1))
-      self.grid = pass.grid
-    }
+    accumulator = SaliencyAccumulator(keeping: keeping)
+    for pattern in blocks ?? ["\(model.textFamily)"] { hooks.observe(pattern, in: passes, add) }
   }
 
-  /// - Returns: `[batch, keyTokens, rows]`
-  private func weights(_ block: BlockView, _ keys: BlockView.StreamView, rows: Range<Int>) -> Tensor {
+  private func add(_ block: BlockView, _ pass: Pass) {
+    guard let image = block[.image], let keys = block[key] else { return }
+    let count = image.query.shape[2]
+    let parts = stride(from: 0, to: count, by: Self.rows).map {
+      scores(block, keys, rows: $0..<min(count, $0 + Self.rows))
+    }
+    let perHead = keeping.contains(.heads) ? concatenated(parts.compactMap(\.perHead), axis: -1) : nil
+    accumulator.add(
+      SaliencyScores(together: concatenated(parts.map(\.together), axis: -1), perHead: perHead),
+      layer: block.id.layer, step: pass.step, grid: pass.grid)
+  }
+
+  /// Scores of some image tokens.
+  private func scores(_ block: BlockView, _ keys: BlockView.StreamView, rows: Range<Int>) -> SaliencyScores {
+    let perToken: Tensor  // [batch, heads, rows, keyTokens]
     switch quantity {
-    case .logits: return block.logits(query: .image, key: key, rows: rows).mean(1).transposed()
+    case .logits: perToken = block.logits(query: .image, key: key, rows: rows)
     case .probabilities:
       let read = block.streams.filter { block[.image]?.reads.contains($0.id) ?? false }
       let start = read.prefix { $0.id != key }.reduce(0) { $0 + $1.key.shape[2] }
-      return block.probabilities(query: .image, rows: rows)
-        .narrow(-1, from: start, count: keys.key.shape[2]).mean(1).transposed()
+      perToken = block.probabilities(query: .image, rows: rows).narrow(-1, from: start, count: keys.key.shape[2])
     }
+    let perConcept = concepts.map { stacked($0.map { perToken.take(-1, $0.tokens).mean(-1) }, axis: -1) } ?? perToken
+    return SaliencyScores(
+      together: perConcept.mean(1).transposed(),
+      perHead: keeping.contains(.heads) ? perConcept.transposed() : nil)
   }
 }

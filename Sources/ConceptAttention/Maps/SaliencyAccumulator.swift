@@ -43,8 +43,10 @@ struct SaliencyAccumulator {
     if let perHead = scores.perHead { heads.add(perHead) }
   }
 
-  func maps(_ concepts: [String], softmaxLast: Bool) throws(SaliencyError) -> SaliencyMaps {
+  /// - Parameter concepts: their names; nil for numbers
+  func maps(_ concepts: [String]?, softmaxLast: Bool) throws(SaliencyError) -> SaliencyMaps {
     guard let grid, let average = overall.value else { throw .nothingRecorded }
+    let concepts = concepts ?? (0..<average.shape[1]).map { "\($0)" }
     func finish(_ scores: Tensor) -> Tensor {
       (softmaxLast ? scores.softmax(-2) : scores).unflattened(-1, grid.frames, grid.height, grid.width)
     }

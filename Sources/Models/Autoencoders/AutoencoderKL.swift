@@ -27,24 +27,15 @@ public struct AutoencoderKL: Sendable {
       ? Conv2d(config.latentChannels, config.latentChannels, kernel: 1, w["post_quant_conv"]) : nil
   }
 
-  /// The distribution of latents a picture stands for, each `[batch, latentChannels, height / scale, width / scale]`.
-  public struct Posterior: Sendable {
-    public var mean, logVariance: Tensor
-
-    /// One draw: `mean + std * noise`.
-    public func sample(_ generator: inout Generator) -> Tensor {
-      mean + (logVariance * 0.5).exp() * generator.randn(mean.shape)
-    }
-  }
-
   /// - Parameter image: `[batch, 3, height, width]` in -1 … 1, sides multiples of `config.scale`
-  public func encode(_ image: Tensor) -> Posterior {
+  /// - Returns: a distribution over `[batch, latentChannels, height / scale, width / scale]`
+  public func encode(_ image: Tensor) -> DiagonalGaussian {
     let moments = tiled(image, extent: (tileSize, tileSize / config.scale)) { tile in
       let moments = encoder(tile)
       return quantConv?(moments) ?? moments
     }
     let parts = moments.chunked(2, axis: 1)
-    return Posterior(mean: parts[0], logVariance: parts[1].clamped(min: -30, max: 20))
+    return DiagonalGaussian(mean: parts[0], logVariance: parts[1].clamped(min: -30, max: 20))
   }
 
   /// - Parameter latents: `[batch, latentChannels, height, width]`, unscaled

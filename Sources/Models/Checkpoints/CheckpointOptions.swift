@@ -4,27 +4,27 @@ import Tensor
 /// What stands in for parts of a model folder, and what is done to weights while they are loaded: the same choices for
 /// every family.
 public struct CheckpointOptions: Sendable, Equatable {
-  /// A single file with the transformer's weights, in the names of its authors or of diffusers.
-  public var transformerFile: String?
-  /// A single file with the autoencoder's weights, in the names of its authors or of diffusers.
-  public var autoencoderFile: String?
-  /// A single file for each text encoder, in the names of transformers: CLIP-L, CLIP-bigG and T5.
-  public var clipLFile, clipGFile, t5File: String?
-  /// Whether to do without T5, where the family can.
-  public var leavesOutT5 = false
+  /// Single files with the weights of a component, by the component's name in the folder (`transformer`, `vae`,
+  /// `text_encoder`), in the names of its authors or of diffusers. A transformer's file may hold the other components too.
+  public var files: [String: String]
+  /// Components that are done without, where the family can.
+  public var leftOut: Set<String> = []
   /// Merged into the transformer, in this order.
   public var loras: [LoRAFile]
   /// What matrices and filters are used as: `f32`, `bf16` or `f16`; nil for what the files have. See
   /// `ConvertedWeights` for what a conversion costs.
   public var weightType: DType?
 
-  public init(
-    transformerFile: String? = nil, autoencoderFile: String? = nil, loras: [LoRAFile] = [], weightType: DType? = nil
-  ) {
-    self.transformerFile = transformerFile
-    self.autoencoderFile = autoencoderFile
+  public init(files: [String: String] = [:], loras: [LoRAFile] = [], weightType: DType? = nil) {
+    self.files = files
     self.loras = loras
     self.weightType = weightType
+  }
+
+  /// The file that stands in for the transformer.
+  public var transformerFile: String? {
+    get { files["transformer"] }
+    set { files["transformer"] = newValue }
   }
 
   /// Weights of any part, of the chosen type.
@@ -35,10 +35,13 @@ public struct CheckpointOptions: Sendable, Equatable {
   /// A transformer's weights with the LoRA files merged into them, of the chosen type. Nothing is rounded twice:
   /// weights are widened before the merge and narrowed after it.
   ///
-  /// - Parameter weights: under diffusers' names
-  func merged(_ weights: any WeightSource) throws -> any WeightSource {
+  /// - Parameters:
+  ///   - weights: under diffusers' names
+  ///   - originals: the names of the model's authors, which LoRA files may use
+  func merged(_ weights: any WeightSource, _ originals: (any OriginalNames)?) throws -> any WeightSource {
     if loras.isEmpty { return converted(weights) }
     return weightType == .f32
-      ? try LoRAWeights(converted(weights), loras) : converted(try LoRAWeights(weights, loras))
+      ? try LoRAWeights(converted(weights), loras, originals: originals)
+      : converted(try LoRAWeights(weights, loras, originals: originals))
   }
 }

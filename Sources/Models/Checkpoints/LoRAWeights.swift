@@ -19,11 +19,13 @@ public struct LoRAWeights: WeightSource {
   /// Reads the files, whose names may be diffusers', peft's, kohya's or the model's authors', and holds them against the
   /// base. A file of strength 0 is read and checked too, and changes nothing.
   ///
-  /// - Parameter base: under diffusers' names
+  /// - Parameters:
+  ///   - base: under diffusers' names
+  ///   - originals: the names of the model's authors
   /// - Throws: `LoRAError` for a file that does not fit, `SafetensorsError` or `FileError` for one that cannot be read
-  public init(_ base: any WeightSource, _ files: [LoRAFile]) throws {
+  public init(_ base: any WeightSource, _ files: [LoRAFile], originals: (any OriginalNames)?) throws {
     self.base = base
-    let table = LoRATargets(base)
+    let table = LoRATargets(base, originals)
     var changes: [String: [Change]] = [:]
     for file in files {
       guard file.strength.isFinite else { throw LoRAError(file.path, .badStrength(file.strength)) }
@@ -87,22 +89,14 @@ private struct LoRATargets {
   /// What kohya's scripts call a layer, where every dot is an underscore.
   private var flattened: [String: [RenamedWeights.Target]] = [:]
 
-  init(_ base: any WeightSource) {
+  init(_ base: any WeightSource, _ originals: (any OriginalNames)?) {
     self.base = base
+    self.originals = originals
     let names = base.names
-    originals = Self.originals(base, names)
     let modules = names.filter { $0.hasSuffix(".weight") }.map { String($0.dropLast(7)) }
     for module in modules { flattened[Self.flat(module)] = [.init(module: module, part: .whole)] }
     guard let originals else { return }
     for name in originals.modules(of: names) { flattened[Self.flat(name)] = originals.targets(of: name) }
-  }
-
-  /// The names of the authors whose model this is.
-  private static func originals(_ base: any WeightSource, _ names: [String]) -> (any OriginalNames)? {
-    if let dim = base.shape(of: "x_embedder.weight")?.first { return FluxOriginalNames(dim: dim) }
-    return base.shape(of: "pos_embed.proj.weight")?.first.map {
-      SD3OriginalNames(dim: $0, layers: blockCount("transformer_blocks.", in: names))
-    }
   }
 
   /// The layers under diffusers' names; empty when the base has none of them.

@@ -20,25 +20,13 @@ extension ModelFolder {
   ///   not looked at
   /// - Throws: `ModelError`, `SafetensorsError`, `GGUFError`, `FileError`
   public func parts(_ options: CheckpointOptions = .init()) throws -> [Part] {
-    let files = files(options).compactMapValues { $0 }
-    let leftOut: Set<String> = options.leavesOutT5 ? ["text_encoder_3"] : []
-    return try components.union(files.keys).subtracting(leftOut).sorted().compactMap { (name) -> Part? in
-      if let path = files[name] { return try part(name, openWeights(path), options.weightType) }
+    try components.union(options.files.keys).subtracting(options.leftOut).sorted().compactMap { (name) -> Part? in
+      if let path = options.files[name] { return try part(name, openWeights(path), options.weightType) }
       guard exists("\(name)/config.json") else { return nil }
       // The transformer's file may have it.
       if options.transformerFile != nil, !hasWeights(name) { return nil }
       return try part(name, weights(name), options.weightType)
     }
-  }
-
-  /// The files that stand in for components.
-  private func files(_ options: CheckpointOptions) -> [String: String?] {
-    let parts = ["transformer": options.transformerFile, "vae": options.autoencoderFile]
-    let encoders =
-      pipelineClass == "StableDiffusion3Pipeline"
-      ? ["text_encoder": options.clipLFile, "text_encoder_2": options.clipGFile, "text_encoder_3": options.t5File]
-      : ["text_encoder": options.clipLFile, "text_encoder_2": options.t5File]
-    return parts.merging(encoders) { $1 }
   }
 
   private func part(_ name: String, _ source: any WeightSource, _ wanted: DType?) throws -> Part {

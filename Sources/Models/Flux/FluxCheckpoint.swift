@@ -20,13 +20,14 @@ public struct FluxCheckpoint: Sendable {
   public func transformer() throws -> (config: FluxConfig, weights: any WeightSource) {
     guard let path = options.transformerFile else {
       let config = try folder.config("transformer", as: FluxConfig.self)
-      return (config, try options.merged(folder.weights("transformer")))
+      return (config, try options.merged(folder.weights("transformer"), FluxOriginalNames(dim: config.dim)))
     }
     let weights = try FluxOriginalNames.renamed(openWeights(path), path: path)
     // The one thing that no shape tells. A transformer folder is not needed for heads of 128.
     let described: FluxConfig? = try options.described("transformer", folder)
     let axes = described?.axesDimsRope
-    return (try FluxConfig(inferredFrom: weights, axes: axes, path: path), try options.merged(weights))
+    let config = try FluxConfig(inferredFrom: weights, axes: axes, path: path)
+    return (config, try options.merged(weights, FluxOriginalNames(dim: config.dim)))
   }
 
   /// The autoencoder's configuration and weights, under diffusers' names.
@@ -35,12 +36,10 @@ public struct FluxCheckpoint: Sendable {
   }
 
   func clip() throws -> (config: CLIPTextConfig, weights: any WeightSource) {
-    if options.clipGFile != nil { throw ModelError(folder.path, .unsupported("FLUX.1 has no CLIP-bigG text encoder")) }
-    return try options.clip("text_encoder", of: folder, file: options.clipLFile, name: "clip_l", hint: nil)
+    try options.clip(.clipL, "text_encoder", of: folder, hint: nil)
   }
 
   func t5() throws -> (config: T5Config, weights: any WeightSource) {
-    if options.leavesOutT5 { throw ModelError(folder.path, .unsupported("FLUX.1 cannot do without T5")) }
-    return try options.t5("text_encoder_2", of: folder, hint: nil)
+    try options.t5("text_encoder_2", of: folder, hint: nil)
   }
 }

@@ -1,4 +1,3 @@
-import Foundation
 import NN
 import Tensor
 
@@ -59,13 +58,5 @@ extension FluxConfig {
     let source = inferred ? "the file's shapes say" : "config.json says"
     return "\(source) attention_head_dim \(attentionHeadDim), num_attention_heads \(numAttentionHeads), "
       + "\(numLayers) double and \(numSingleLayers) single blocks. Is this checkpoint FLUX.1?"
-  }
-}
-
-extension PipelineDefaults {
-  /// What the folder's `concept_attention.json` says; nothing when there is none.
-  public init(folder: ModelFolder) throws {
-    let path = "\(folder.path)/concept_attention.json"
-    self = FileManager.default.fileExists(atPath: path) ? try decodeJSON(PipelineDefaults.self, path: path) : .init()
   }
 }

@@ -4,15 +4,19 @@ import Tokenizers
 
 extension FluxPipeline {
   /// T5 sees padding as the pipelines of FLUX show it, without a mask; CLIP gives the pooled vector only.
-  public func encode(_ prompts: [String], maxSequenceLength: Int, clipSkip: Int? = nil) throws -> EncodedPrompts {
+  public func encode(_ prompts: [String], maxSequenceLength: Int, clipSkip: Int = 0) throws -> EncodedPrompts {
     let clipLength = min(clipTokenizer.modelMaxLength ?? 77, clip.config.maxPositions)
     return EncodedPrompts(
       states: t5(try t5Tokenizer.encode(prompts, maxLength: maxSequenceLength)),
       pooled: clip(try clipTokenizer.encode(prompts, maxLength: clipLength)).pooled)
   }
 
-  public func encodePhrases(_ phrases: [String], maxSequenceLength: Int? = nil) throws -> [EncodedPhrase] {
-    let length = maxSequenceLength ?? defaults.maxSequenceLength ?? family.sequenceLength
+  public func tokens(of phrase: String, in prompt: String, maxSequenceLength: Int?) throws -> [Range<Int>] {
+    try t5Tokenizer.encode(prompt, maxLength: sequenceLength(maxSequenceLength)).tokens(of: phrase)
+  }
+
+  public func encodePhrases(_ phrases: [String], maxSequenceLength: Int?) throws -> [EncodedPhrase] {
+    let length = try sequenceLength(maxSequenceLength)
     return try phrases.map { phrase in
       let prompt = try t5Tokenizer.encode(phrase, maxLength: length)
       return EncodedPhrase(

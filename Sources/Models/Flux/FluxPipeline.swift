@@ -5,7 +5,7 @@ import Tokenizers
 /// FLUX.1 from prompt to picture.
 ///
 /// Source: diffusers `FluxPipeline`; the same seed gives the same noise, latents and picture.
-public struct FluxPipeline: FlowMatchPipeline {
+public struct FluxPipeline: DenoisingPipeline {
   public let clipTokenizer, t5Tokenizer: any Tokenizer
   public let clip: CLIPTextEncoder
   public let t5: T5Encoder
@@ -15,7 +15,8 @@ public struct FluxPipeline: FlowMatchPipeline {
   public let defaults: PipelineDefaults
   public let textWeights: [any WeightSource]
 
-  public var transformer: any StreamModel & Sendable { flux }
+  public var transformer: any StreamModel { flux }
+  public var codec: AutoencoderKL { vae }
   public var sizeMultiple: Int { 2 * vae.config.scale }
 
   public init(
@@ -35,14 +36,15 @@ public struct FluxPipeline: FlowMatchPipeline {
   }
 
   /// 1024 px, and schnell's 4 steps or dev's 28 at guidance 3.5.
-  public var family: FamilySettings {
+  public var settings: FamilySettings {
     let isDistilled = flux.config.guidanceEmbeds
     return FamilySettings(
-      name: "FLUX.1", size: 1024, maximumSize: 8192, steps: isDistilled ? 28 : 4, guidance: .distilled(3.5),
-      sequenceLength: isDistilled ? 512 : 256, floatsPerToken: 14 * flux.config.dim)
+      name: "FLUX.1", size: FrameSize(height: 1024, width: 1024), maximumSide: 8192, steps: isDistilled ? 28 : 4,
+      guidance: isDistilled ? .distilled(3.5) : .none, sequenceLength: isDistilled ? 512 : 256,
+      floatsPerToken: 14 * flux.config.dim)
   }
 
-  public func schedule(steps: Int, grid: TokenGrid) throws -> FlowMatchSchedule {
+  public func sampler(steps: Int, grid: TokenGrid) throws -> any Sampler {
     try scheduler.schedule(
       sigmas: FlowMatchEulerScheduler.evenLevels(steps: steps),
       dynamicShift: scheduler.dynamicShift(imageTokens: grid.count))
@@ -59,20 +61,20 @@ public struct FluxPipeline: FlowMatchPipeline {
 
   public func positions(grid: TokenGrid) -> RotaryTable { flux.positions(grid: grid) }
 
-  public func velocity(_ input: FlowInput, _ positions: RotaryTable, hooks: HookRun?) -> Tensor {
+  public func predict(_ input: DenoiserInput, _ positions: RotaryTable, hooks: HookRun?) -> Tensor {
     flux(fluxInput(input, positions), hooks: hooks)
   }
 
-  public func look(_ input: FlowInput, _ positions: RotaryTable, hooks: HookRun) {
+  public func look(_ input: DenoiserInput, _ positions: RotaryTable, hooks: HookRun) {
     flux.look(fluxInput(input, positions), hooks: hooks)
   }
 
-  private func fluxInput(_ input: FlowInput, _ positions: RotaryTable) -> FluxTransformer.Input {
+  private func fluxInput(_ input: DenoiserInput, _ positions: RotaryTable) -> FluxTransformer.Input {
     let batch = input.latents.shape[0]
     return .init(
       image: input.latents, text: input.text.states, pooled: input.text.pooled,
-      timestep: [Float](repeating: input.timestep / 1000, count: batch),
-      guidance: flux.config.guidanceEmbeds ? [Float](repeating: input.guidance, count: batch) : nil,
+      timestep: [Float](repeating: input.timestep, count: batch),
+      guidance: input.guidance.map { [Float](repeating: $0, count: batch) },
       positions: positions)
   }
 }

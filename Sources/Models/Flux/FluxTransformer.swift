@@ -34,7 +34,7 @@ public struct FluxTransformer: StreamModel, Sendable {
     public var text: Tensor
     /// Pooled CLIP vector, `[batch, pooledProjectionDim]`.
     public var pooled: Tensor
-    /// Noise level, 0 … 1, per picture.
+    /// What the model is told of the noise, 0 … 1000, per picture.
     public var timestep: [Float]
     /// Distilled guidance scale per picture, for a model with guidance embedding.
     public var guidance: [Float]?
@@ -125,6 +125,6 @@ public struct FluxTransformer: StreamModel, Sendable {
 
   private func conditioning(_ input: Input, pooled: Tensor) -> Tensor {
     timeTextEmbedding(
-      timestep: input.timestep.map { $0 * 1000 }, guidance: input.guidance?.map { $0 * 1000 }, pooled: pooled)
+      timestep: input.timestep, guidance: input.guidance?.map { $0 * 1000 }, pooled: pooled)
   }
 }

@@ -1,7 +1,11 @@
 /// A request that cannot be met.
 public enum RequestError: Error, Equatable, CustomStringConvertible {
   case badSize(width: Int, height: Int, multiple: Int, maximum: Int)
+  case badFrames(Int, expected: String)
   case badSteps(Int)
+  case badStep(Int, steps: Int)
+  case noNoiseLevel
+  case nobodyLooks
   case badNoiseLevel(Float)
   case badSamples(Int)
   case badSequenceLength(Int, maximum: Int)
@@ -20,9 +24,13 @@ public enum RequestError: Error, Equatable, CustomStringConvertible {
     switch self {
     case .badSize(let width, let height, let multiple, let maximum):
       "size \(width) × \(height): expected multiples of \(multiple) between \(multiple) and \(maximum)"
+    case .badFrames(let frames, let expected): "\(frames) frames: expected \(expected)"
+    case .badStep(let step, let steps): "there is no step \(step), this run has steps 0 to \(steps - 1)"
+    case .noNoiseLevel: "no noise level: expected at least one"
+    case .nobodyLooks: "no processor looks at the picture"
     case .badSteps(let steps): "\(steps) steps: expected 1 to 1000"
     case .badNoiseLevel(let level): "noise level \(level): expected more than 0 and at most 1"
-    case .badSamples(let samples): "\(samples) samples: expected at least 1"
+    case .badSamples(let samples): "\(samples) samples: expected 1 to 100000"
     case .badSequenceLength(let length, let maximum): "sequence length \(length): expected 1 to \(maximum)"
     case .noPrompt: "no prompt"
     case .badImage(let shape): "picture of shape \(shape): expected [height, width, 3]"

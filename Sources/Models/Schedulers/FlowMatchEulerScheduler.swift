@@ -85,9 +85,12 @@ public struct FlowMatchSchedule: Sendable, Equatable {
   public let sigmas: [Float]
   /// `[steps]`: what the model is told, `sigma * trainTimesteps`.
   public let timesteps: [Float]
+  /// What the model is told of pure noise.
+  public let trainTimesteps: Int
 
   public init(sigmas: [Float], trainTimesteps: Int) {
     self.sigmas = sigmas
+    self.trainTimesteps = trainTimesteps
     timesteps = sigmas.dropLast().map { $0 * Float(trainTimesteps) }
   }
 

@@ -23,11 +23,16 @@ public struct SD3Checkpoint: Sendable {
   public func transformer() throws -> (config: SD3Config, weights: any WeightSource) {
     guard let path = options.transformerFile else {
       let config = try folder.config("transformer", as: SD3Config.self)
-      return (config, try options.merged(folder.weights("transformer")))
+      return (config, try options.merged(folder.weights("transformer"), names(config)))
     }
     let weights = try SD3OriginalNames.renamed(openWeights(path), path: path)
     let described: SD3Config? = try options.described("transformer", folder)
-    return (try SD3Config(inferredFrom: weights, described: described, path: path), try options.merged(weights))
+    let config = try SD3Config(inferredFrom: weights, described: described, path: path)
+    return (config, try options.merged(weights, names(config)))
+  }
+
+  private func names(_ config: SD3Config) -> SD3OriginalNames {
+    SD3OriginalNames(dim: config.dim, layers: config.numLayers)
   }
 
   /// The autoencoder's configuration and weights, under diffusers' names.
@@ -41,8 +46,7 @@ public struct SD3Checkpoint: Sendable {
   /// - Parameter dim: the transformer's `joint_attention_dim`
   /// - Throws: `ModelError` naming an encoder or tokenizer that is absent, `WeightReport`, `TokenizerError`
   public func textEncoders(dim: Int) throws -> (encoders: SD3TextEncoders, weights: [any WeightSource]) {
-    let l = try clip("text_encoder", file: options.clipLFile, name: "clip_l")
-    let g = try clip("text_encoder_2", file: options.clipGFile, name: "clip_g")
+    let l = try clip(.clipL, "text_encoder"), g = try clip(.clipG, "text_encoder_2")
     let t5 = hasT5 ? try options.t5("text_encoder_3", of: folder, hint: "T5 can be left out, if you ask for it") : nil
     func tokenizer(_ component: String, _ vocabulary: Int) throws -> any Tokenizer {
       try folder.tokenizer(component, vocabulary: vocabulary)
@@ -57,16 +61,19 @@ public struct SD3Checkpoint: Sendable {
     return (encoders, [l.weights, g.weights] + (t5.map { [$0.weights] } ?? []))
   }
 
-  private var hasT5: Bool { !options.leavesOutT5 && (options.t5File != nil || folder.has("text_encoder_3")) }
+  private var hasT5: Bool {
+    let component = "text_encoder_3"
+    return !options.leftOut.contains(component) && (options.files[component] != nil || folder.has(component))
+  }
 
   /// A file may lack the projection, which is then the identity; in a folder it is one of the encoder's weights.
   private func clip(
-    _ component: String, file: String?, name: String
+    _ kind: TextEncoderKind, _ component: String
   ) throws -> (config: CLIPTextConfig, weights: any WeightSource) {
     let part = try options.clip(
-      component, of: folder, file: file, name: name,
+      kind, component, of: folder,
       hint: "Stable Diffusion 3 needs both CLIP encoders; only T5, text_encoder_3, can be left out")
-    guard part.config.hasProjection || file != nil else {
+    guard part.config.hasProjection || options.files[component] != nil else {
       throw ModelError(
         folder.folder(component), .badConfig("'text_projection.weight' is missing, which Stable Diffusion 3 needs"))
     }

@@ -62,6 +62,13 @@ public struct SD3TextEncoders: Sendable {
       text: text, states: try self([text], t5Length: t5Length).states[0], spans: spans, hasUnknown: hasUnknown)
   }
 
+  /// Where a phrase stands in a prompt, among CLIP's tokens and, if there is T5, among T5's.
+  public func tokens(of phrase: String, in prompt: String, t5Length: Int) throws -> [Range<Int>] {
+    let clip = try clipL.tokenizer.encode(prompt, maxLength: clipLength).tokens(of: phrase)
+    let t5 = try t5?.tokenizer.encode(prompt, maxLength: t5Length).tokens(of: phrase) ?? []
+    return clip + t5.map { $0.lowerBound + clipLength..<$0.upperBound + clipLength }
+  }
+
   private func states(
     _ prompts: [String], _ part: Part<CLIPTextEncoder>, _ skip: Int
   ) throws -> (states: Tensor, pooled: Tensor) {

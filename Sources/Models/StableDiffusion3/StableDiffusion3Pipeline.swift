@@ -4,7 +4,7 @@ import Tensor
 /// Stable Diffusion 3 and 3.5 from prompt to picture.
 ///
 /// Source: diffusers `StableDiffusion3Pipeline`; the same seed gives the same noise, latents and picture.
-public struct StableDiffusion3Pipeline: FlowMatchPipeline {
+public struct StableDiffusion3Pipeline: DenoisingPipeline {
   public let textEncoders: SD3TextEncoders
   public let sd3: SD3Transformer
   public var vae: AutoencoderKL
@@ -12,7 +12,8 @@ public struct StableDiffusion3Pipeline: FlowMatchPipeline {
   public let defaults: PipelineDefaults
   public let textWeights: [any WeightSource]
 
-  public var transformer: any StreamModel & Sendable { sd3 }
+  public var transformer: any StreamModel { sd3 }
+  public var codec: AutoencoderKL { vae }
   public var sizeMultiple: Int { sd3.config.patchSize * vae.config.scale }
 
   public init(
@@ -28,24 +29,29 @@ public struct StableDiffusion3Pipeline: FlowMatchPipeline {
   }
 
   /// 28 steps at guidance 7. The size is the one the model was made for; the largest is that of its position table.
-  public var family: FamilySettings {
-    FamilySettings(
-      name: "Stable Diffusion 3", size: sd3.config.sampleSize * vae.config.scale,
-      maximumSize: min(8192, sd3.config.posEmbedMaxSize * sizeMultiple), steps: 28, guidance: .classifierFree(7),
+  public var settings: FamilySettings {
+    let side = sd3.config.sampleSize * vae.config.scale
+    return FamilySettings(
+      name: "Stable Diffusion 3", size: FrameSize(height: side, width: side),
+      maximumSide: min(8192, sd3.config.posEmbedMaxSize * sizeMultiple), steps: 28, guidance: .classifierFree(7),
       sequenceLength: 256, floatsPerToken: (sd3.config.dualAttentionLayers.isEmpty ? 12 : 15) * sd3.config.dim,
       maximumClipSkip: textEncoders.maximumClipSkip, skipsLayers: true)
   }
 
-  public func encode(_ prompts: [String], maxSequenceLength: Int, clipSkip: Int? = nil) throws -> EncodedPrompts {
-    try textEncoders(prompts, t5Length: maxSequenceLength, clipSkip: clipSkip ?? 0)
+  public func encode(_ prompts: [String], maxSequenceLength: Int, clipSkip: Int = 0) throws -> EncodedPrompts {
+    try textEncoders(prompts, t5Length: maxSequenceLength, clipSkip: clipSkip)
   }
 
-  public func encodePhrases(_ phrases: [String], maxSequenceLength: Int? = nil) throws -> [EncodedPhrase] {
-    let length = maxSequenceLength ?? defaults.maxSequenceLength ?? family.sequenceLength
+  public func tokens(of phrase: String, in prompt: String, maxSequenceLength: Int?) throws -> [Range<Int>] {
+    try textEncoders.tokens(of: phrase, in: prompt, t5Length: sequenceLength(maxSequenceLength))
+  }
+
+  public func encodePhrases(_ phrases: [String], maxSequenceLength: Int?) throws -> [EncodedPhrase] {
+    let length = try sequenceLength(maxSequenceLength)
     return try phrases.map { try textEncoders.phrase($0, t5Length: length) }
   }
 
-  public func schedule(steps: Int, grid: TokenGrid) throws -> FlowMatchSchedule {
+  public func sampler(steps: Int, grid: TokenGrid) throws -> any Sampler {
     try scheduler.schedule(steps: steps, dynamicShift: scheduler.dynamicShift(imageTokens: grid.count))
   }
 
@@ -55,13 +61,15 @@ public struct StableDiffusion3Pipeline: FlowMatchPipeline {
   /// Positions come with the patches.
   public func positions(grid: TokenGrid) {}
 
-  public func velocity(_ input: FlowInput, _ positions: Void, hooks: HookRun?) -> Tensor {
+  public func predict(_ input: DenoiserInput, _ positions: Void, hooks: HookRun?) -> Tensor {
     sd3(sd3Input(input), hooks: hooks)
   }
 
-  public func look(_ input: FlowInput, _ positions: Void, hooks: HookRun) { sd3.look(sd3Input(input), hooks: hooks) }
+  public func look(_ input: DenoiserInput, _ positions: Void, hooks: HookRun) {
+    sd3.look(sd3Input(input), hooks: hooks)
+  }
 
-  private func sd3Input(_ input: FlowInput) -> SD3Transformer.Input {
+  private func sd3Input(_ input: DenoiserInput) -> SD3Transformer.Input {
     .init(
       latents: input.latents, text: input.text.states, pooled: input.text.pooled,
       timestep: [Float](repeating: input.timestep, count: input.latents.shape[0]), skippedLayers: input.skippedLayers)

@@ -1,0 +1,58 @@
+import NN
+import Tensor
+
+extension DenoisingPipeline {
+  /// The latents a picture or video stands for, as a transformer sees them before they are packed: the mean of the
+  /// posterior.
+  ///
+  /// - Parameter frames: `[frames, height, width, 3]`, `u8`, sides multiples of the codec's scale
+  public func encodeFrames(_ frames: Tensor) -> Tensor { codec.scaled(posterior(frames).mean) }
+
+  private func posterior(_ frames: Tensor) -> DiagonalGaussian {
+    let pixels = (frames.converted(to: .f32) / 127.5 - 1).permuted(0, 3, 1, 2).expanded(axis: 0)
+    return codec.posterior(of: pixels.contiguous())
+  }
+
+  /// What a run starts from: noise, or a picture with as much noise as the first step expects. With a picture, the
+  /// generator first draws from the autoencoder's posterior, as the references do.
+  package func startingLatents(_ plan: GenerationPlan) throws -> Tensor {
+    var noise = try NoiseSource(plan, codec.latentShape(plan.size, batch: 1), packed)
+    return try startingLatents(plan, sampler(steps: plan.steps, grid: plan.grid), &noise)
+  }
+
+  func startingLatents(
+    _ plan: GenerationPlan, _ sampler: any Sampler, _ noise: inout NoiseSource
+  ) throws -> Tensor {
+    let clean = try plan.startingImage.map { start in
+      let image = try resizedFrames(start.image.expanded(axis: 0), plan.size, filter: .lanczos)
+      let distribution = posterior(image)
+      return noise.sample(distribution, codec.scaled)
+    }
+    let drawn = noise.draw()
+    if let latents = plan.latents, latents.shape != drawn.shape {
+      throw RequestError.badLatents(found: latents.shape, expected: drawn.shape)
+    }
+    let start = plan.latents?.converted(to: .f32) ?? drawn
+    return clean.map { sampler.noised($0, noise: start, at: plan.levels[0]) } ?? start
+  }
+
+  /// Noise for a pass over an existing picture, packed, or drawn in the packed shape.
+  func inspectionNoise(_ plan: InspectionPlan, sample: Int) -> Tensor {
+    var generator = Generator(seed: plan.seed &+ UInt64(sample))
+    let shape = codec.latentShape(plan.size, batch: 1)
+    if !plan.drawsPackedNoise {
+      return packed(generator.randn(shape, dtype: plan.noiseType).converted(to: .f32))
+    }
+    return generator.randn(packed(Tensor(zeros: shape)).shape, dtype: plan.noiseType).converted(to: .f32)
+  }
+}
+
+/// Frames at the planned size, `[frames, height, width, 3]`.
+func resizedFrames(_ frames: Tensor, _ size: FrameSize, filter: ImageFilter) throws -> Tensor {
+  guard frames.rank == 4, frames.shape[3] == 3, frames.count > 0 else {
+    throw RequestError.badImage(shape: Array(frames.shape.dropFirst()))
+  }
+  if frames.shape[1] == size.height, frames.shape[2] == size.width { return frames }
+  return stacked(
+    (0..<frames.shape[0]).map { frames[$0].resizedImage(height: size.height, width: size.width, filter: filter) })
+}

@@ -1,0 +1,176 @@
+import NN
+import Tensor
+
+/// A family that turns noise into pictures or videos step by step, in the latents of an autoencoder. It says how it
+/// encodes prompts, how its transformer is called and which sampler it takes; planning, steps, guidance, pictures to start
+/// from and passes over existing pictures come from here.
+///
+/// Source: diffusers `FluxPipeline`, `StableDiffusion3Pipeline` and their `Img2Img` forms; the same seed gives the same
+/// noise, latents and picture.
+public protocol DenoisingPipeline: DiffusionPipeline {
+  associatedtype Codec: LatentCodec
+  /// What the transformer needs to know of where its tokens stand.
+  associatedtype Positions
+
+  var codec: Codec { get }
+  /// What the text encoders' weights are mapped from. Released after prompts are encoded: they are not needed until the
+  /// next run.
+  var textWeights: [any WeightSource] { get }
+
+  /// How image tokens tile a picture or video.
+  ///
+  /// - Throws: `RequestError` for a number of frames that the family does not have
+  func grid(_ size: FrameSize) throws -> TokenGrid
+
+  /// - Parameters:
+  ///   - maxSequenceLength: tokens T5 is given, padding included
+  ///   - clipSkip: see `GenerationRequest`
+  /// - Throws: `TokenizerError`, `RequestError`
+  func encode(_ prompts: [String], maxSequenceLength: Int, clipSkip: Int) throws -> EncodedPrompts
+
+  /// The schedule and solver of a run. Throws `SchedulerError`.
+  func sampler(steps: Int, grid: TokenGrid) throws -> any Sampler
+
+  /// The codec's latents as the transformer takes them, and back.
+  func packed(_ latents: Tensor) -> Tensor
+  func unpacked(_ latents: Tensor, _ grid: TokenGrid) -> Tensor
+
+  func positions(grid: TokenGrid) -> Positions
+
+  /// One pass of the transformer.
+  ///
+  /// - Returns: what the sampler steps with (the velocity, the noise), of the shape of the latents
+  func predict(_ input: DenoiserInput, _ positions: Positions, hooks: HookRun?) -> Tensor
+
+  /// One pass as far as the hooks look.
+  func look(_ input: DenoiserInput, _ positions: Positions, hooks: HookRun)
+}
+
+/// What one pass of a denoiser is given.
+public struct DenoiserInput: Sendable {
+  /// Packed.
+  public var latents: Tensor
+  public var text: EncodedPrompts
+  /// 0 … 1000.
+  public var timestep: Float
+  /// Told to a guidance-distilled model; nil for a model that is told nothing.
+  public var guidance: Float?
+  /// Blocks that are passed over.
+  public var skippedLayers: Set<Int> = []
+}
+
+extension DenoisingPipeline {
+  /// Of pictures: one frame.
+  public func grid(_ size: FrameSize) throws -> TokenGrid {
+    if size.frames != 1 { throw RequestError.badFrames(size.frames, expected: "1: \(settings.name) makes pictures") }
+    return TokenGrid(height: size.height / sizeMultiple, width: size.width / sizeMultiple)
+  }
+
+  public func generate(
+    _ plan: GenerationPlan, processors: [any AttentionProcessor], onStep: (GenerationStep) throws -> Void
+  ) throws -> GenerationResult {
+    let run = try hookRun(processors, passes: plan.passes)
+    var sampler = try sampler(steps: plan.steps, grid: plan.grid)
+    var watch = Stopwatch(), seconds = PhaseSeconds()
+    let denoiser = Denoiser(
+      conditional: try encode(plan.prompts, maxSequenceLength: plan.maxSequenceLength, clipSkip: plan.clipSkip),
+      unconditional: try plan.guidance.classifierFree.map { guidance in
+        let prompts = plan.prompts.map { _ in guidance.negativePrompt }
+        return try encode(prompts, maxSequenceLength: plan.maxSequenceLength, clipSkip: 0)
+      },
+      plan: plan, positions: positions(grid: plan.grid), run: run)
+    var noise = try NoiseSource(plan, codec.latentShape(plan.size, batch: 1), packed)
+    var latents = try startingLatents(plan, sampler, &noise)
+    for weights in textWeights { weights.release() }
+    seconds.encoding = watch.lap()
+    for (index, level) in plan.levels.enumerated() {
+      let output = prediction(latents, at: level, denoiser)
+      latents = sampler.step(latents, output: output, at: level.step) { noise.draw() }
+      try onStep(GenerationStep(done: index + 1, total: plan.levels.count, level: level, latents: latents))
+    }
+    try run?.finish()
+    seconds.transformer = watch.lap()
+    let frames = decoded(unpacked(latents, plan.grid))
+    seconds.decoding = watch.lap()
+    return GenerationResult(frames: frames, fired: run?.fired ?? [:], seconds: seconds)
+  }
+
+  @discardableResult public func inspect(
+    _ plan: InspectionPlan, processors: [any AttentionProcessor], onStep: (GenerationStep) throws -> Void
+  ) throws -> InspectionResult {
+    guard let run = try hookRun(processors, passes: plan.passes) else { throw RequestError.nobodyLooks }
+    let sampler = try sampler(steps: plan.levels[0].steps, grid: plan.grid)
+    var watch = Stopwatch(), seconds = PhaseSeconds()
+    let clean = packed(encodeFrames(plan.frames))
+    var text = try encode([plan.prompt], maxSequenceLength: plan.maxSequenceLength, clipSkip: 0)
+    if plan.zeroesPooledText { text.pooled = Tensor(zeros: text.pooled.shape) }
+    for weights in textWeights { weights.release() }
+    seconds.encoding = watch.lap()
+    let positions = positions(grid: plan.grid), total = plan.samples * plan.levels.count
+    for sample in 0..<plan.samples {
+      let noise = inspectionNoise(plan, sample: sample)
+      for (index, (level, pass)) in zip(plan.levels, plan.passes).enumerated() {
+        let noised = sampler.noised(clean, noise: noise, at: level)
+        run.pass = pass
+        look(
+          DenoiserInput(latents: noised, text: text, timestep: level.timestep, guidance: plan.distilledGuidance),
+          positions, hooks: run)
+        let done = sample * plan.levels.count + index + 1
+        try onStep(GenerationStep(done: done, total: total, level: level, latents: noised))
+      }
+    }
+    try run.finish()
+    seconds.transformer = watch.lap()
+    return InspectionResult(fired: run.fired, seconds: seconds)
+  }
+
+  public func activationEstimate(_ plan: GenerationPlan) -> ActivationEstimate {
+    let pictures = plan.prompts.count, tokens = plan.grid.count + plan.maxSequenceLength
+    let pixels = 3 * plan.size.frames * plan.size.width * plan.size.height * pictures
+    return ActivationEstimate(
+      transformer: 4 * pictures * tokens * settings.floatsPerToken,
+      decoding: codec.decodingBytes(plan.size) + 4 * pixels)
+  }
+
+  private func hookRun(_ processors: [any AttentionProcessor], passes: [Pass]) throws -> HookRun? {
+    guard !processors.isEmpty, let first = passes.first else { return nil }
+    return try HookRun(processors, on: transformer, pass: first, passes: passes)
+  }
+
+  /// What the model predicts at one step, of all branches that guidance needs.
+  private func prediction(_ latents: Tensor, at level: NoiseLevel, _ denoiser: Denoiser<Positions>) -> Tensor {
+    let plan = denoiser.plan
+    func pass(_ text: EncodedPrompts, _ branch: Pass.Branch, skipping layers: Set<Int> = []) -> Tensor {
+      denoiser.run?.pass = Pass(level, branch: branch, grid: plan.grid, batch: latents.shape[0])
+      let input = DenoiserInput(
+        latents: latents, text: text, timestep: level.timestep, guidance: plan.guidance.distilled,
+        skippedLayers: layers)
+      return predict(input, denoiser.positions, hooks: denoiser.run)
+    }
+    let conditional = pass(denoiser.conditional, .conditional)
+    guard let guidance = plan.guidance.classifierFree, let negative = denoiser.unconditional else { return conditional }
+    let unconditional = pass(negative, .unconditional)
+    let guided = unconditional + (conditional - unconditional) * guidance.scale
+    guard let skip = plan.guidance.skipLayers, skip.acts(at: level.step, of: plan.steps) else { return guided }
+    return guided + (conditional - pass(denoiser.conditional, .skippingLayers, skipping: skip.layers)) * skip.scale
+  }
+
+  /// Pictures one by one: the autoencoder's activations are many times those of the transformer.
+  ///
+  /// - Returns: `[batch, frames, 3, height, width]` in 0 … 1
+  private func decoded(_ latents: Tensor) -> Tensor {
+    let unscaled = codec.unscaled(latents)
+    let videos = (0..<latents.shape[0]).map { codec.frames(of: unscaled.narrow(0, from: $0, count: 1)) }
+    return (concatenated(videos) * 0.5 + 0.5).clamped(min: 0, max: 1)
+  }
+}
+
+/// What stays the same over the steps of a run.
+private struct Denoiser<Positions> {
+  let conditional: EncodedPrompts
+  /// nil for no classifier-free guidance.
+  let unconditional: EncodedPrompts?
+  let plan: GenerationPlan
+  let positions: Positions
+  let run: HookRun?
+}

@@ -1,0 +1,142 @@
+import NN
+import Tensor
+
+/// What every model family offers: pictures or videos from prompts, passes over existing ones, and phrases as its text
+/// encoder sees them. A picture is a video of one frame.
+///
+/// A request is first made a plan, in which everything is decided; the plan is what runs, and what can be written down.
+public protocol DiffusionPipeline: Sendable {
+  /// The transformer, for its blocks and sites.
+  var transformer: any StreamModel { get }
+  /// What the family takes when neither the request nor the checkpoint says, and what it can do.
+  var settings: FamilySettings { get }
+  /// Settings that suit this checkpoint.
+  var defaults: PipelineDefaults { get }
+  /// Width and height must be multiples of this.
+  var sizeMultiple: Int { get }
+
+  /// Decides everything that a request leaves open.
+  ///
+  /// - Throws: `RequestError` for a request that cannot be met, `SchedulerError`
+  func plan(_ request: GenerationRequest) throws -> GenerationPlan
+  func plan(_ request: InspectionRequest) throws -> InspectionPlan
+
+  /// Roughly what tensors will hold at most.
+  func activationEstimate(_ plan: GenerationPlan) -> ActivationEstimate
+
+  /// Generates one picture or video per prompt.
+  ///
+  /// - Throws: `RequestError` for what only shows while it runs, `HookError`, and whatever `onStep` throws to stop
+  func generate(
+    _ plan: GenerationPlan, processors: [any AttentionProcessor], onStep: (GenerationStep) throws -> Void
+  ) throws -> GenerationResult
+
+  /// Shows the transformer an existing picture or video, noised to each level, as far as the processors look.
+  ///
+  /// - Throws: as `generate`
+  @discardableResult func inspect(
+    _ plan: InspectionPlan, processors: [any AttentionProcessor], onStep: (GenerationStep) throws -> Void
+  ) throws -> InspectionResult
+
+  /// Encodes every phrase alone.
+  ///
+  /// - Parameter maxSequenceLength: nil for what suits the checkpoint
+  func encodePhrases(_ phrases: [String], maxSequenceLength: Int?) throws -> [EncodedPhrase]
+
+  /// Where a phrase stands in a prompt: positions in the text stream, one range for every time it occurs and every text
+  /// encoder whose tokens are in the stream; empty when it does not occur.
+  ///
+  /// - Parameter maxSequenceLength: nil for what suits the checkpoint
+  func tokens(of phrase: String, in prompt: String, maxSequenceLength: Int?) throws -> [Range<Int>]
+}
+
+extension DiffusionPipeline {
+  /// Plans and generates.
+  public func generate(
+    _ request: GenerationRequest, processors: [any AttentionProcessor] = [],
+    onStep: (GenerationStep) throws -> Void = { _ in }
+  ) throws -> GenerationResult {
+    try generate(plan(request), processors: processors, onStep: onStep)
+  }
+
+  public func generate(_ plan: GenerationPlan, processors: [any AttentionProcessor] = []) throws -> GenerationResult {
+    try generate(plan, processors: processors) { _ in }
+  }
+
+  /// Plans and looks.
+  @discardableResult public func inspect(
+    _ request: InspectionRequest, processors: [any AttentionProcessor],
+    onStep: (GenerationStep) throws -> Void = { _ in }
+  ) throws -> InspectionResult {
+    try inspect(plan(request), processors: processors, onStep: onStep)
+  }
+
+  @discardableResult public func inspect(
+    _ plan: InspectionPlan, processors: [any AttentionProcessor]
+  ) throws -> InspectionResult {
+    try inspect(plan, processors: processors) { _ in }
+  }
+
+  public func encodePhrases(_ phrases: [String]) throws -> [EncodedPhrase] {
+    try encodePhrases(phrases, maxSequenceLength: nil)
+  }
+}
+
+/// What a family's pipelines take when neither the request nor the checkpoint says, and what they can do.
+public struct FamilySettings: Sendable {
+  public enum Guidance: Sendable {
+    /// The model knows no guidance of its own; classifier-free guidance is off unless asked for.
+    case none
+    /// The model is told the scale.
+    case distilled(Float)
+    /// A scale of classifier-free guidance, away from the empty prompt unless a negative one is given.
+    case classifierFree(Float)
+  }
+
+  /// As users know it.
+  public var name: String
+  /// Of a picture or video, and the most pixels along both sides.
+  public var size: FrameSize
+  public var maximumSide: Int
+  public var steps: Int
+  public var guidance: Guidance
+  public var sequenceLength: Int
+  /// How many numbers a pass holds at most per token, image and text: measured, in widths of the model.
+  public var floatsPerToken: Int
+  public var longestSequence = 512
+  /// The most of CLIP's layers a prompt can leave out; nil when prompts don't have CLIP's states.
+  public var maximumClipSkip: Int?
+  /// Whether blocks can be passed over.
+  public var skipsLayers = false
+}
+
+/// A phrase as the text encoder sees it.
+public struct EncodedPhrase: Sendable {
+  public let text: String
+  /// As the transformer is given it, padding included, `[tokens, dim]`.
+  public let states: Tensor
+  /// The tokens that spell the phrase, without special ones: one range per text encoder whose tokens `states` has.
+  public let spans: [Range<Int>]
+  /// Whether a token of the phrase is the vocabulary's "unknown".
+  public let hasUnknown: Bool
+
+  public init(text: String, states: Tensor, spans: [Range<Int>], hasUnknown: Bool) {
+    self.text = text
+    self.states = states
+    self.spans = spans
+    self.hasUnknown = hasUnknown
+  }
+}
+
+/// Prompts as a transformer is given them.
+public struct EncodedPrompts: Sendable {
+  /// Hidden states of the text encoders, `[batch, tokens, dim]`.
+  public var states: Tensor
+  /// Pooled vectors for the norms, `[batch, pooledDim]`; `[batch, 0]` in a family without them.
+  public var pooled: Tensor
+
+  public init(states: Tensor, pooled: Tensor) {
+    self.states = states
+    self.pooled = pooled
+  }
+}

@@ -1,0 +1,44 @@
+import NN
+import Tensor
+
+/// Where a run is, after every step.
+public struct GenerationStep: Sendable {
+  /// Steps done and steps in all.
+  public let done, total: Int
+  public let level: NoiseLevel
+  /// Latents after this step, as the transformer takes them.
+  public let latents: Tensor
+}
+
+public struct GenerationResult: Sendable {
+  /// `[batch, frames, 3, height, width]` in 0 … 1.
+  public let frames: Tensor
+  /// How often processors were called, by site.
+  public let fired: [Site: Int]
+  public let seconds: PhaseSeconds
+
+  public init(frames: Tensor, fired: [Site: Int] = [:], seconds: PhaseSeconds = .init()) {
+    self.frames = frames
+    self.fired = fired
+    self.seconds = seconds
+  }
+
+  /// One picture, or one frame of a video, as bytes, `[height, width, 3]`.
+  public func image(_ index: Int = 0, frame: Int = 0) -> Tensor { Self.bytes(frames[index, frame]) }
+
+  /// One picture or video as bytes, `[frames, height, width, 3]`.
+  public func video(_ index: Int = 0) -> Tensor {
+    stacked((0..<frames.shape[1]).map { image(index, frame: $0) })
+  }
+
+  private static func bytes(_ frame: Tensor) -> Tensor {
+    (frame.permuted(1, 2, 0) * 255).rounded().clamped(min: 0, max: 255).converted(to: .u8)
+  }
+}
+
+/// What is to tell of a run that only looked.
+public struct InspectionResult: Sendable {
+  /// How often processors were called, by site.
+  public let fired: [Site: Int]
+  public let seconds: PhaseSeconds
+}
