@@ -78,7 +78,7 @@ struct Overhead: ParsableCommand {
     let embeddings = Operand([1, concepts, embeddingDim], seed: 5).tensor
     return try HookRun(
       [ConceptAttention(ConceptSet(names, embeddings: embeddings), options: ConceptAttentionOptions())], on: model,
-      pass: Pass(grid: TokenGrid(height: side, width: side)))
+      pass: Pass(steps: 1, grid: TokenGrid(height: side, width: side)))
   }
 
   private func flux() throws -> (Bool) -> Tensor {
