@@ -9,8 +9,9 @@ public struct SceneSet: Sendable {
   public let scenes: [Scene]
   /// How much noise each picture is shown with, each more than 0 and at most 1.
   public let noiseLevels: [Double]
-  /// `[1, tokens, channels]`: noise is drawn for packed tokens.
-  public let noiseShape: [Int]
+  /// Whether the noise of a seed is drawn for packed tokens, as FLUX takes latents, which is how the reference's figures
+  /// were made; a model that packs nothing draws it in its latents' own shape either way.
+  public let drawsPackedNoise: Bool
   /// Tokens of prompts and concepts, padding included.
   public let maxSequenceLength: Int
   /// Concepts that are things rather than backgrounds, scored once more on their own.
@@ -38,7 +39,7 @@ public struct SceneSet: Sendable {
     let evaluation = try SceneSet.decode(Evaluation.self, path)
     try evaluation.check(path)
     noiseLevels = evaluation.noise_levels
-    noiseShape = evaluation.noise_shape
+    drawsPackedNoise = evaluation.noise_shape != nil
     maxSequenceLength = evaluation.max_sequence_length
     objectNames = Set(manifest.object_names)
     let entries = Dictionary(manifest.scenes.map { ($0.image, $0) }) { first, _ in first }
@@ -107,7 +108,8 @@ extension SceneSet {
       let noise_seed: UInt64
     }
     let noise_levels: [Double]
-    let noise_shape: [Int]
+    /// `[1, tokens, channels]`, what noise was drawn for; absent for the latents' own shape.
+    let noise_shape: [Int]?
     let max_sequence_length: Int
     let scenes: [Run]
 
@@ -117,7 +119,7 @@ extension SceneSet {
       guard !noise_levels.isEmpty, noise_levels.allSatisfy({ $0 > 0 && $0 <= 1 }) else {
         throw fail("noise_levels \(noise_levels): expected some, each more than 0 and at most 1")
       }
-      guard noise_shape.count == 3, noise_shape[0] == 1, noise_shape.allSatisfy({ $0 > 0 }) else {
+      if let noise_shape, noise_shape.count != 3 || noise_shape[0] != 1 || noise_shape.contains(where: { $0 <= 0 }) {
         throw fail("noise_shape \(noise_shape): expected [1, tokens, channels]")
       }
       guard max_sequence_length > 0 else { throw fail("max_sequence_length \(max_sequence_length)") }

@@ -8,7 +8,7 @@ struct TokenTruth: Sendable {
   let concepts: [String]
   /// Pixels of a token.
   let cellSize: Int
-  /// By concept, then token; all 0 for a concept that is not in the picture.
+  /// By concept, then token, frame after frame; all 0 for a concept that is not in the picture.
   let hits: [[Int]]
 
   /// Concepts with fewer pixels are not scored: a map cannot be blamed for them.
@@ -28,7 +28,8 @@ struct TokenTruth: Sendable {
         hits[concept][y / cellHeight * grid.width + x / cellWidth] += 1
       }
     }
-    self.hits = hits
+    // A scene stands still: every frame has the same truth.
+    self.hits = hits.map { row in (0..<grid.frames).flatMap { _ in row } }
   }
 
   /// Scores of one picture's maps.

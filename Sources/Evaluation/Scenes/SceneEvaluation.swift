@@ -56,14 +56,9 @@ private func observe(
   request.width = scene.picture.shape[1]
   request.noise = .levels([Float(level)])
   request.seed = scene.noiseSeed
-  request.drawsPackedNoise = true
+  request.drawsPackedNoise = scenes.drawsPackedNoise
   request.maxSequenceLength = scenes.maxSequenceLength
-  try pipeline.inspect(request, processors: [method]) { step in
-    guard step.latents.shape == scenes.noiseShape else {
-      throw SceneSetError(
-        scene.name, .unsuitable("noise_shape \(scenes.noiseShape), but the model has \(step.latents.shape)"))
-    }
-  }
+  try pipeline.inspect(request, processors: [method])
   return method
 }
 
@@ -74,6 +69,10 @@ extension EvaluationTable {
   ) throws {
     for space in Self.spaces {
       let maps = try method.maps(space)
+      guard scene.picture.shape[0] % maps.grid.height == 0, scene.picture.shape[1] % maps.grid.width == 0 else {
+        throw SceneSetError(
+          scene.name, .unsuitable("\(maps.grid.width) x \(maps.grid.height) tokens do not divide its pixels evenly"))
+      }
       let truth = TokenTruth(scene, grid: maps.grid)
       func add(_ map: Tensor, _ layers: Row.Layers) {
         let values = map[0].flattened(from: 1).floats

@@ -1,59 +1,6 @@
-// How well a map or a labelling agrees with the truth: pixel accuracy, intersection over union, average precision.
+// How well a map ranks pixels: average precision.
 
 import Tensor
-
-/// Counts of a labelling against the truth, from which accuracy and intersection over union follow.
-///
-/// Counts of several pictures add up, so that large regions weigh more than small ones.
-public struct ClassCounts: Sendable, Equatable {
-  /// Pixels whose label is right, and pixels that have a truth.
-  public private(set) var correct = 0, labelled = 0
-  /// By class: pixels that have it in both, and in at least one, of prediction and truth.
-  public private(set) var intersection, union: [Int]
-
-  public init(classes: Int) {
-    intersection = [Int](repeating: 0, count: classes)
-    union = intersection
-  }
-
-  /// - Parameters:
-  ///   - predicted: a class per pixel; one outside `0 ..< classes` is right nowhere and counts for no class
-  ///   - target: the true class per pixel, as many as `predicted`; negative for a pixel that is left out
-  public init(predicted: some Collection<Int>, target: some Collection<Int>, classes: Int) {
-    guard predicted.count == target.count else {
-      tensorFailure("ClassCounts: \(predicted.count) labels, \(target.count) truths")
-    }
-    self.init(classes: classes)
-    for (found, truth) in zip(predicted, target) where truth >= 0 {
-      labelled += 1
-      if found == truth { correct += 1 }
-      if intersection.indices.contains(found) {
-        union[found] += 1
-        if found == truth { intersection[found] += 1 }
-      }
-      if found != truth, union.indices.contains(truth) { union[truth] += 1 }
-    }
-  }
-
-  public static func += (total: inout ClassCounts, more: ClassCounts) {
-    guard total.union.count == more.union.count else {
-      tensorFailure("ClassCounts: counts of \(total.union.count) and \(more.union.count) classes do not add up")
-    }
-    total.correct += more.correct
-    total.labelled += more.labelled
-    for index in total.union.indices {
-      total.intersection[index] += more.intersection[index]
-      total.union[index] += more.union[index]
-    }
-  }
-
-  /// Share of labelled pixels that are right; 0 when none is labelled.
-  public var accuracy: Double { share(correct, of: labelled) }
-  /// Intersection over union by class; 0 for a class that is nowhere.
-  public var intersectionOverUnion: [Double] { zip(intersection, union).map { share($0, of: $1) } }
-  /// The mean over all classes, those that are nowhere included.
-  public var meanIntersectionOverUnion: Double { mean(intersectionOverUnion) }
-}
 
 /// Area under the steps of precision over recall when scores rank the samples; equal scores form one step.
 ///
@@ -120,9 +67,6 @@ public func averagePrecision(cellScores scores: [Float], hits: [Int], cellSize: 
   }
   return result
 }
-
-/// 0 of nothing is 0.
-private func share(_ part: Int, of whole: Int) -> Double { whole == 0 ? 0 : Double(part) / Double(whole) }
 
 /// The mean; 0 of nothing.
 func mean(_ values: some Collection<Double>) -> Double {
