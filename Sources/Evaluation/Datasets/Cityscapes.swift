@@ -14,19 +14,23 @@ enum Cityscapes {
     let ends = ["_gtFine_labelIds.png", "_gtFine_labelTrainIds.png"]
     var entries: [MaskedPictures.Entry] = [], hasPictures = false
     let cities = Set(try folder.names(in: pictures)).union(try folder.names(in: masks)).sorted(by: precedes)
+    let labelled = try Dictionary(
+      uniqueKeysWithValues: cities.map { city in
+        (city, folder.contains("\(masks)/\(city)") ? try folder.names(in: "\(masks)/\(city)") : [])
+      })
+    // Train ids are made by a script and so often missing; where only they are, they do.
+    let isSecond = !labelled.values.joined().contains { $0.hasSuffix(ends[0]) }
+    let end = ends[isSecond && labelled.values.joined().contains { $0.hasSuffix(ends[1]) } ? 1 : 0]
     for city in cities {
       let taken = folder.contains("\(pictures)/\(city)") ? try folder.names(in: "\(pictures)/\(city)") : []
-      let labelled = folder.contains("\(masks)/\(city)") ? try folder.names(in: "\(masks)/\(city)") : []
-      let pairs = PairedNames(pictures: taken, pictureEnd: "_leftImg8bit", masks: labelled, maskEnds: ends)
+      let pairs = PairedNames(
+        pictures: taken, pictureEnd: "_leftImg8bit", masks: labelled[city] ?? [], maskEnds: [end])
       hasPictures = hasPictures || pairs.hasPictures
-      let present = Set(labelled)
       for stem in pairs.sorted {
-        // The second is made by a script, and so often missing; the first is missed when neither is there.
-        let isSecond = !present.contains(stem + ends[0]) && present.contains(stem + ends[1])
         entries.append(
           MaskedPictures.Entry(
             id: stem, picture: "\(pictures)/\(city)/\(pairs.picture(stem, expected: stem + "_leftImg8bit.png"))",
-            mask: "\(masks)/\(city)/\(stem)\(ends[isSecond ? 1 : 0])", numbering: isSecond ? 1 : 0))
+            mask: "\(masks)/\(city)/\(stem)\(end)", numbering: end == ends[1] ? 1 : 0))
       }
     }
     guard hasPictures else { throw DatasetProblem(pictures, "there are no pictures") }

@@ -21,7 +21,8 @@ struct ImageNetSegmentation: SegmentationDataset {
   private static let name = "gtsegs_ijcv.mat"
 
   init(_ folder: DatasetFolder) throws {
-    file = try HDF5File(folder.file(Self.name), name: Self.name)
+    let file = try HDF5File(folder.file(Self.name), name: Self.name)
+    self.file = file
     concepts = try Self.concepts(folder)
     let fields = try ["id", "target", "img", "gt"].map { try file.references("value", field: $0) }
     guard let count = fields.first?.count, fields.allSatisfy({ $0.count == count }) else {

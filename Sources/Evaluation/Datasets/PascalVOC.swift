@@ -35,5 +35,5 @@ enum PascalVOC {
 
 /// Words of a text, `_` standing for a blank within a name.
 func words(_ text: String) -> [String] {
-  text.split(whereSeparator: \.isWhitespace).map { $0.replacing("_", with: " ") }
+  text.split(whereSeparator: \.isWhitespace).map { String($0).replacing("_", with: " ") }
 }

@@ -89,9 +89,10 @@ public struct SegmentationClasses: Sendable, Equatable {
 
   /// - Parameter background: the number of the background class
   public init(_ names: [Int: String], background: Int? = nil) {
-    numbers = names.keys.sorted()
-    self.names = numbers.map { names[$0] ?? "" }
-    self.background = background.flatMap { numbers.firstIndex(of: $0) }
+    let ordered = names.keys.sorted()
+    numbers = ordered
+    self.names = ordered.map { names[$0] ?? "" }
+    self.background = background.flatMap { ordered.firstIndex(of: $0) }
   }
 
   public var count: Int { names.count }

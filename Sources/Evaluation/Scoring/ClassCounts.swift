@@ -63,11 +63,11 @@ public struct ClassCounts: Sendable, Equatable {
   /// The mean over all classes, those that are nowhere included.
   public var meanIntersectionOverUnion: Double { mean(intersectionOverUnion) }
   /// The mean over the classes that are in truth or prediction; nil when there is none.
-  public var meanOverFound: Double? { mean(where: union.map { $0 > 0 }) }
+  public var meanOverFound: Double? { meanIoU(where: union.map { $0 > 0 }) }
   /// The mean over the classes that are in the truth; nil when there is none.
-  public var meanOverTrue: Double? { mean(where: truth.map { $0 > 0 }) }
+  public var meanOverTrue: Double? { meanIoU(where: truth.map { $0 > 0 }) }
 
-  private func mean(where counts: [Bool]) -> Double? {
+  private func meanIoU(where counts: [Bool]) -> Double? {
     let values = zip(intersectionOverUnion, counts).filter(\.1).map(\.0)
     return values.isEmpty ? nil : values.reduce(0, +) / Double(values.count)
   }

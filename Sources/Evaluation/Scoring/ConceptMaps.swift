@@ -19,9 +19,6 @@ public struct ConceptMaps: Sendable {
     guard maps.shape[1] <= 1 << 15, maps.shape[2] <= 1 << 15, concepts.count < 1 << 15 else {
       throw MapProblem(id, "maps of shape \(maps.shape) are too large")
     }
-    if let twice = concepts.first(where: { name in concepts.count { $0 == name } > 1 }) {
-      throw MapProblem(id, "the concept '\(twice)' occurs twice")
-    }
     self.id = id
     self.concepts = concepts
     height = maps.shape[1]

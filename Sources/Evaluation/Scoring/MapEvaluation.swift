@@ -33,17 +33,38 @@ public struct MapEvaluation: Sendable {
   ///
   /// - Parameter onUnit: called for each unit in order; what it throws ends the run
   public func score(_ folder: MapFolder, onUnit: (Int, [PictureOutcome]) throws -> Void) throws {
+    try inParallel({ unit in score(unit) { try folder.maps($0.id) } }, onUnit)
+  }
+
+  /// Opens every picture and mask without scoring anything.
+  ///
+  /// - Parameter onPicture: is given the id, what was found odd, and why the picture is of no use if it is not
+  public func check(onPicture: (_ id: String, _ warnings: [String], _ fault: String?) throws -> Void) throws {
+    func check(_ index: Int) -> (id: String, warnings: [String], fault: String?) {
+      do {
+        let example = try dataset.example(index)
+        return (example.id, example.warnings, nil)
+      } catch { return (dataset.id(index), [], "\(error)") }
+    }
+    try inParallel({ $0.map(check) }) { _, found in
+      for picture in found { try onPicture(picture.id, picture.warnings, picture.fault) }
+    }
+  }
+
+  /// Some units at a time, results in order.
+  private func inParallel<Result: Sendable>(
+    _ work: (Range<Int>) -> [Result], _ onUnit: (Int, [Result]) throws -> Void
+  ) throws {
     let batch = max(1, Threads.count) * 2
     for start in stride(from: 0, to: units.count, by: batch) {
       let range = start..<min(start + batch, units.count)
-      var outcomes = [[PictureOutcome]](repeating: [], count: range.count)
-      outcomes.withUnsafeMutableBufferPointer { room in
-        nonisolated(unsafe) let room = room
+      var results = [[Result]](repeating: [], count: range.count)
+      results.withUnsafeMutableBufferPointer { room in
         parallelFor(range.count) { part in
-          for place in part { room[place] = score(units[range.lowerBound + place]) { try folder.maps($0.id) } }
+          for place in part { room[place] = work(units[range.lowerBound + place]) }
         }
       }
-      for (place, found) in outcomes.enumerated() { try onUnit(range.lowerBound + place, found) }
+      for (place, found) in results.enumerated() { try onUnit(range.lowerBound + place, found) }
     }
   }
 
