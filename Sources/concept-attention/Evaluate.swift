@@ -11,11 +11,23 @@ struct Evaluate: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Measures concept maps against masks.",
     discussion: """
-      Shows every picture of a set of scenes to the model once per noise level and scores the maps of attention \
-      outputs and of both directions of cross-attention, per layer and together: accuracy, IoU and average precision.
+      Without a data set, shows every picture of a set of scenes to the model once per noise level and scores the maps \
+      of attention outputs and of both directions of cross-attention, per layer and together: accuracy, IoU and average \
+      precision. With --dataset, measures any method on a public data set by a written protocol; with --maps, scores \
+      maps that were made elsewhere.
 
-      EXAMPLE
+      EXAMPLES
+        The scenes of the embedded model:
           concept-attention evaluate --output metrics.json
+        Two methods and a baseline on PASCAL VOC, as the paper does it:
+          concept-attention evaluate --dataset voc2012 --data datasets/voc \
+            --model FLUX.1-schnell --protocol paper-voc-multi \
+            --method concept-attention,cross-attention,centre --output results/voc
+        Maps of another program:
+          concept-attention evaluate --dataset voc2012 --data datasets/voc \
+            --maps maps --output scores.json
+        Whether a data set is whole:
+          concept-attention evaluate --dataset voc2012 --data datasets/voc --check
       """)
 
   @Option(
@@ -41,8 +53,40 @@ struct Evaluate: ParsableCommand {
   var json = false
 
   @Option(
+    name: [.customLong("protocol")],
     help: ArgumentHelp(
-      "File for the figures, as JSON; metrics.json for scenes unless given.", valueName: "file"))
+      """
+      How figures are made: \(EvaluationProtocol.presets.map(\.name).joined(separator: ", ")), or a JSON file. Every run \
+      leaves its own as protocol.json.
+      """, valueName: "name or file"))
+  var rules = EvaluationProtocol.standard.name
+
+  @Flag(help: "Print the protocol as a JSON file to copy and change.")
+  var printProtocol = false
+
+  @Option(
+    help: ArgumentHelp(
+      """
+      What makes the maps, several with commas; the others are compared with the first. Methods: \
+      \(MapMethod.all.map(\.name).joined(separator: ", ")); concept-attention:SPACE for SPACE of \
+      \(SaliencySpace.allCases.map(\.rawValue).joined(separator: ", ")); baselines: \
+      \(Baseline.allCases.map(\.rawValue).joined(separator: ", ")).
+      """, valueName: "a,b,c"))
+  var method = MapMethod.conceptAttention.name
+
+  @Option(help: ArgumentHelp("Keep the maps too, a folder of .npz files for each method.", valueName: "folder"))
+  var saveMaps: String?
+
+  @Option(help: ArgumentHelp("Only the first pictures of the data set.", valueName: "count"))
+  var limit: Int?
+
+  @Option(
+    help: ArgumentHelp(
+      """
+      The folder for the results of --dataset: the table as report.html, Markdown, CSV and JSON, and what was counted of \
+      every picture, so that a run that was cut off goes on. For --maps and scenes a JSON file; metrics.json for scenes \
+      unless given.
+      """, valueName: "folder or file"))
   var output: String?
 
   @OptionGroup(title: "Data set") var dataset: DatasetOptions
@@ -55,19 +99,38 @@ struct Evaluate: ParsableCommand {
     if check, dataset.dataset == nil { throw ValidationError("--check needs --dataset and --data") }
     if check, maps != nil { throw ValidationError("--check and --maps exclude each other") }
     if maps != nil, dataset.dataset == nil { throw ValidationError("--maps needs --dataset and --data") }
+    if let limit, limit < 1 { throw ValidationError("--limit \(limit): expected at least 1") }
     if scenes != nil, dataset.dataset != nil { throw ValidationError("--scenes and --dataset exclude each other") }
   }
 
   func run() throws {
-    var rules = ScoringRules()
-    if let threshold { rules.threshold = threshold }
-    if check {
+    var scoring = ScoringRules()
+    if let threshold { scoring.threshold = threshold }
+    if printProtocol {
+      print(try EvaluationProtocol(nameOrPath: rules).json)
+    } else if check {
       try DatasetCheck(options: dataset).run()
     } else if let maps {
-      try MapScoring(folder: maps, options: dataset, rules: rules, printsJSON: json, output: output).run()
+      try MapScoring(folder: maps, options: dataset, rules: scoring, printsJSON: json, output: output).run()
+    } else if dataset.dataset != nil {
+      try measureMethods()
     } else {
       try measureScenes()
     }
+  }
+
+  private func measureMethods() throws {
+    guard let output else { throw InputError("--output is missing: the folder for the results") }
+    let methods = try method.split(separator: ",").map {
+      try EvaluationMethod(named: $0.trimmingCharacters(in: .whitespaces))
+    }
+    if methods.isEmpty { throw InputError("--method '\(method)' names no method") }
+    if Set(methods.map(\.name)).count < methods.count { throw InputError("--method '\(method)' names a method twice") }
+    var rules = try EvaluationProtocol(nameOrPath: rules)
+    if let threshold { rules.threshold = threshold }
+    try MethodEvaluation(
+      options: dataset, rules: rules, methods: methods, model: model, output: output, saveMaps: saveMaps, limit: limit
+    ).run()
   }
 
   private func measureScenes() throws {

@@ -62,6 +62,7 @@ struct DatasetOptions: ParsableArguments {
     case .skipped(let id, let reason):
       if strict { throw InputError("\(id) cannot be scored: \(reason)") }
       printError("skipped \(id): \(reason)")
+    case .leftOut: break
     }
   }
 

@@ -108,7 +108,8 @@ struct DatasetFolder: Sendable {
 
   /// An error of a reader, which names the full path, as one that names the path within the folder.
   func problem(_ path: String, _ error: any Error) -> DatasetProblem {
-    DatasetProblem(path, "\(error)".replacingOccurrences(of: "\(root)/", with: ""))
+    let text = "\(error)".replacingOccurrences(of: "\(root)/", with: "")
+    return DatasetProblem(path, text.replacingOccurrences(of: " \(path):", with: ":"))
   }
 }
 

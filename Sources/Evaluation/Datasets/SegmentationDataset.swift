@@ -58,13 +58,28 @@ public struct SegmentationExample: Sendable {
   /// The label of a pixel that is left out of every count.
   public static let void: Int16 = -1
 
-  public var height: Int { frames.shape[1] }
-  public var width: Int { frames.shape[2] }
+  /// Of the labels, and, unless a protocol has resized these, of the frames.
+  public internal(set) var height, width: Int
 
   init(id: String, picture: Tensor, labels: [Int16]) {
     self.id = id
     frames = picture.rank == 3 ? picture.expanded(axis: 0) : picture
     self.labels = labels
+    height = frames.shape[1]
+    width = frames.shape[2]
+  }
+
+  /// The labels of a picture at `side` × `side`, by nearest neighbour, rounded down as PyTorch does it.
+  func labels(resizedTo side: Int) -> SegmentationExample {
+    var result = self
+    let columns = (0..<side).map { $0 * width / side }
+    result.labels = (0..<frames.shape[0]).flatMap { frame in
+      (0..<side).flatMap { row in
+        columns.map { labels[(frame * height + row * height / side) * width + $0] }
+      }
+    }
+    (result.height, result.width) = (side, side)
+    return result
   }
 
   /// Rows of the classes that occur.

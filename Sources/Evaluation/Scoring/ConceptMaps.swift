@@ -27,6 +27,9 @@ public struct ConceptMaps: Sendable {
     guard values.allSatisfy(\.isFinite) else { throw MapProblem(id, "a map has a value that is no finite number") }
   }
 
+  /// `f32`, `[concepts, height, width]`.
+  public var tensor: Tensor { Tensor(values.map { Float($0) }, shape: [concepts.count, height, width]) }
+
   func value(_ concept: Int) -> ArraySlice<Double> { values[concept * height * width..<(concept + 1) * height * width] }
 }
 

@@ -8,6 +8,8 @@ public struct EvaluationState: Sendable {
   public private(set) var bootstrap: Bootstrap
   /// Pictures that could not be scored, and why.
   public private(set) var skipped: [(id: String, reason: String)] = []
+  /// Pictures that the protocol does not take.
+  public private(set) var leftOut = 0
 
   public init(_ classes: SegmentationClasses) {
     self.classes = classes
@@ -21,6 +23,7 @@ public struct EvaluationState: Sendable {
       totals.add(scores)
       bootstrap.add(scores)
     case .skipped(let id, let reason): skipped.append((id, reason))
+    case .leftOut: leftOut += 1
     }
   }
 
@@ -53,6 +56,7 @@ public final class OutcomeFile {
     var scores: PictureScores?
     var warnings: [String]?
     var skipped: String?
+    var leftOut: String?
   }
 
   private struct Head: Codable {
@@ -97,6 +101,7 @@ public final class OutcomeFile {
       case .scored(let scores, let warnings):
         Line(id: scores.id, scores: scores, warnings: warnings.isEmpty ? nil : warnings)
       case .skipped(let id, let reason): Line(id: id, skipped: reason)
+      case .leftOut(let id, let reason): Line(id: id, leftOut: reason)
       }
     }
     let encoder = JSONEncoder()
@@ -131,9 +136,13 @@ public final class OutcomeFile {
       guard done < units.count, let line = try? JSONDecoder().decode(Line.self, from: text),
         line.id == units[done][pending.count]
       else { break }
-      pending.append(
-        line.scores.map { .scored($0, warnings: line.warnings ?? []) }
-          ?? .skipped(id: line.id, reason: line.skipped ?? ""))
+      if let scores = line.scores {
+        pending.append(.scored(scores, warnings: line.warnings ?? []))
+      } else if let reason = line.leftOut {
+        pending.append(.leftOut(id: line.id, reason: reason))
+      } else {
+        pending.append(.skipped(id: line.id, reason: line.skipped ?? ""))
+      }
       guard pending.count == units[done].count else { continue }
       try pending.forEach(onOutcome)
       (pending, kept, done) = ([], start, done + 1)

@@ -5,6 +5,8 @@ public enum PictureOutcome: Sendable {
   case scored(PictureScores, warnings: [String])
   /// It cannot be scored, and why.
   case skipped(id: String, reason: String)
+  /// The protocol does not take it, and why.
+  case leftOut(id: String, reason: String)
 }
 
 /// Goes through a data set, gets maps for each picture and scores them: pictures in parallel, videos frame by frame,
@@ -70,12 +72,19 @@ public struct MapEvaluation: Sendable {
 
   /// Scores the pictures of a unit.
   ///
-  /// - Parameter maps: makes the maps of a picture, or says why not
-  public func score(_ unit: Range<Int>, maps: (SegmentationExample) throws -> ConceptMaps) -> [PictureOutcome] {
+  /// - Parameters:
+  ///   - reasonToLeaveOut: why a picture does not count; nil when it does
+  ///   - maps: makes the maps of a picture, or says why not
+  public func score(
+    _ unit: Range<Int>, reasonToLeaveOut: (SegmentationExample) -> String? = { _ in nil },
+    maps: (SegmentationExample) throws -> ConceptMaps
+  ) -> [PictureOutcome] {
     var consistency = VideoConsistency()
     return unit.map { index in
       do {
-        let example = try dataset.example(index), maps = try maps(example)
+        let example = try dataset.example(index)
+        if let reason = reasonToLeaveOut(example) { return .leftOut(id: example.id, reason: reason) }
+        let maps = try maps(example)
         guard let sequence = dataset.sequence(index) else {
           return .scored(scorer.scores(maps, example), warnings: example.warnings)
         }

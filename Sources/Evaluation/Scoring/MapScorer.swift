@@ -1,7 +1,9 @@
-/// How maps are scored. What is not said here is fixed: maps are scaled to the mask bilinearly, masks never.
+/// How maps are scored. What is not said here is fixed: maps are scaled to the mask bilinearly.
 public struct ScoringRules: Sendable, Equatable, Codable {
   /// A pixel is background where its largest softmax over the concepts is below this.
   public var threshold = 0.35
+  /// The side of the square that labels are brought to by nearest neighbour; nil to leave them as they are.
+  public var labelSize: Int?
 
   public init() {}
 }
@@ -30,6 +32,7 @@ struct MapScorer {
     _ maps: ConceptMaps, _ example: SegmentationExample, sequence: String? = nil,
     found: (([Int16]) -> Void)? = nil
   ) -> PictureScores {
+    let example = rules.labelSize.map { example.labels(resizedTo: $0) } ?? example
     let concepts = maps.concepts.map { example.aliases[$0] ?? rows[$0] ?? aliases[$0] }
     let columns = concepts.map { $0 ?? classes.background }
     let resized = ResizedMaps(maps, height: example.height, width: example.width)
