@@ -46,7 +46,8 @@ public struct MATLABFile: Sendable {
   /// - Throws: `MATLABError` when there is no numeric array of that name
   public func tensor(_ name: String) throws -> Tensor {
     guard let tensor = tensors[name] else {
-      throw MATLABError(path, "there is no array '\(name)', only \(names.isEmpty ? "none" : names.joined(separator: ", "))")
+      let known = names.isEmpty ? "none" : names.joined(separator: ", ")
+      throw MATLABError(path, "there is no array '\(name)', only \(known)")
     }
     return tensor
   }

@@ -26,7 +26,8 @@ public struct NpzWriter: ~Copyable {
   ///
   /// - Parameter shape: `[]` for one string without axes; a row of all unless given
   public mutating func write(_ name: String, strings: [String], shape: [Int]? = nil) throws {
-    try append(name, Npy.encoded(strings, shape: shape ?? [strings.count]), UnsafeRawBufferPointer(start: nil, count: 0))
+    let bytes = Npy.encoded(strings, shape: shape ?? [strings.count])
+    try append(name, bytes, UnsafeRawBufferPointer(start: nil, count: 0))
   }
 
   private mutating func append(_ name: String, _ header: [UInt8], _ data: UnsafeRawBufferPointer) throws {

@@ -67,7 +67,9 @@ extension Zlib {
     else { throw Failure(reason: "zlib could not start") }
     defer { inflateEnd(&stream) }
     var result: [UInt8] = [], piece = [UInt8](repeating: 0, count: 1 << 16)
-    stream.next_in = source.baseAddress.map { UnsafeMutableRawPointer(mutating: $0).assumingMemoryBound(to: UInt8.self) }
+    stream.next_in = source.baseAddress.map {
+      UnsafeMutableRawPointer(mutating: $0).assumingMemoryBound(to: UInt8.self)
+    }
     stream.avail_in = UInt32(source.count)
     var status = Z_OK
     while status != Z_STREAM_END {

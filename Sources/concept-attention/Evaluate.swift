@@ -74,6 +74,14 @@ struct Evaluate: ParsableCommand {
       """, valueName: "a,b,c"))
   var method = MapMethod.conceptAttention.name
 
+  @Option(
+    help: ArgumentHelp(
+      """
+      What to vary one at a time, each with a table and a plot of its own: all, or some of \
+      \(Ablation.allCases.map(\.rawValue).joined(separator: ", ")).
+      """, valueName: "a,b,c"))
+  var ablate: String?
+
   @Option(help: ArgumentHelp("Keep the maps too, a folder of .npz files for each method.", valueName: "folder"))
   var saveMaps: String?
 
@@ -129,8 +137,22 @@ struct Evaluate: ParsableCommand {
     var rules = try EvaluationProtocol(nameOrPath: rules)
     if let threshold { rules.threshold = threshold }
     try MethodEvaluation(
-      options: dataset, rules: rules, methods: methods, model: model, output: output, saveMaps: saveMaps, limit: limit
+      options: dataset, rules: rules, methods: methods, model: model, output: output, saveMaps: saveMaps, limit: limit,
+      ablations: try ablations()
     ).run()
+  }
+
+  private func ablations() throws -> [Ablation] {
+    guard let ablate else { return [] }
+    if ablate == "all" { return Ablation.allCases }
+    return try ablate.split(separator: ",").map { part in
+      let name = part.trimmingCharacters(in: .whitespaces)
+      guard let ablation = Ablation(rawValue: name) else {
+        let known = Ablation.allCases.map(\.rawValue).joined(separator: ", ")
+        throw InputError("--ablate '\(name)': expected all, or some of \(known)")
+      }
+      return ablation
+    }
   }
 
   private func measureScenes() throws {

@@ -18,14 +18,15 @@ struct MapScoring {
     for problem in maps.problems { printError("warning: \(folder)/\(problem)") }
     let evaluation = MapEvaluation(dataset, rules: rules, names: try options.names())
     var state = EvaluationState(dataset.classes)
-    let file = try output.map { try ScoreFile($0) }
+    let files = try (output.map { [try ScoreFile($0)] } ?? []) + (printsJSON ? [ScoreFile()] : [])
     let progress = Progress("scoring, picture")
     var seen: Set<String> = []
     try evaluation.score(maps) { unit, outcomes in
       for outcome in outcomes {
         try options.tell(outcome)
         state.add(outcome)
-        if case .scored(let scores, _) = outcome { try file?.add(scores.summary(dataset.classes)) }
+        guard case .scored(let scores, _) = outcome else { continue }
+        for file in files { try file.add(scores.summary(dataset.classes)) }
       }
       seen.formUnion(evaluation.units[unit].map(dataset.id))
       progress.show(unit + 1, of: evaluation.units.count)
@@ -40,9 +41,11 @@ struct MapScoring {
     try options.check(state)
     let total = state.totals.summary(
       dataset.classes, format: options.dataset ?? "", split: options.split, rules: rules)
-    try withoutInterrupts { try file?.finish(total, state) }
-    print(printsJSON ? "\(ScoreFile.members(total, state))" : ScoreTable.text(state))
-    if let output { print(output) }
+    try withoutInterrupts { for file in files { try file.finish(total, state) } }
+    if !printsJSON {
+      print(ScoreTable.text(state))
+      if let output { print(output) }
+    }
     try options.finish(state)
   }
 }
@@ -74,26 +77,31 @@ struct DatasetCheck {
 }
 
 /// Scores as JSON: `per_picture` as they come, then `total`, `metrics` with intervals, and what was skipped.
-private struct ScoreFile {
-  private let file: AtomicFile
+private final class ScoreFile {
+  /// nil for standard output.
+  private let file: AtomicFile?
+  private var isEmpty = true
 
-  init(_ path: String) throws {
-    file = try AtomicFile(path: path)
-    try file.write(Array("{\"per_picture\": [".utf8))
-  }
+  init(_ path: String) throws { file = try AtomicFile(path: path) }
+
+  init() { file = nil }
 
   func add(_ picture: JSONText) throws {
-    try file.write(Array("\(file.position > 18 ? ",\n" : "\n")\(picture)".utf8))
+    try write(isEmpty ? "{\"per_picture\": [\n\(picture)" : ",\n\(picture)")
+    isEmpty = false
   }
 
+  /// Some picture has been added.
   func finish(_ total: JSONText, _ state: EvaluationState) throws {
-    try file.write(Array("],\n".utf8))
-    try file.write(Array("\(Self.members(total, state))".dropFirst().utf8))
-    try file.write([0x0A])
-    try file.commit()
+    try write("],\n" + "\(Self.members(total, state))".dropFirst() + "\n")
+    try file?.commit()
   }
 
-  static func members(_ total: JSONText, _ state: EvaluationState) -> JSONText {
+  private func write(_ text: String) throws {
+    if let file { try file.write(Array(text.utf8)) } else { FileHandle.standardOutput.write(Data(text.utf8)) }
+  }
+
+  private static func members(_ total: JSONText, _ state: EvaluationState) -> JSONText {
     .object([
       ("total", total), ("metrics", state.metrics),
       (

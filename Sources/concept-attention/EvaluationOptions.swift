@@ -78,6 +78,7 @@ struct DatasetOptions: ParsableArguments {
   func check(_ state: EvaluationState) throws {
     guard state.totals.pictures == 0 else { return }
     throw InputError(
-      state.skipped.isEmpty ? "there are no pictures to score" : "none of \(state.skipped.count) pictures can be scored")
+      state.skipped.isEmpty ? "there are no pictures to score" : "none of \(state.skipped.count) pictures can be scored"
+    )
   }
 }

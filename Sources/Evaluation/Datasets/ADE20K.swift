@@ -22,7 +22,8 @@ enum ADE20K {
       warnings: warnings)
   }
 
-  private static func names(_ folder: DatasetFolder, _ path: String, _ warnings: inout [String]) throws -> [Int: String] {
+  private static func names(_ folder: DatasetFolder, _ path: String, _ warnings: inout [String]) throws -> [Int: String]
+  {
     guard folder.contains(path) else {
       warnings.append("\(path): no such file; the classes have the names known to this program")
       return Dictionary(uniqueKeysWithValues: zip(1..., builtIn))

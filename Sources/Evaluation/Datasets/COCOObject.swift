@@ -40,9 +40,11 @@ struct COCOObject: SegmentationDataset {
     }
     for annotation in file.annotations {
       if byID[annotation.image_id] == nil {
-        warnings.append("\(path): annotation \(annotation.id) belongs to picture \(annotation.image_id), which is not there")
+        let place = "annotation \(annotation.id) belongs to picture \(annotation.image_id)"
+        warnings.append("\(path): \(place), which is not there")
       } else if rows[annotation.category_id] == nil {
-        warnings.append("\(path): annotation \(annotation.id) has the category \(annotation.category_id), which is not there; it is left out")
+        let place = "annotation \(annotation.id) has the category \(annotation.category_id)"
+        warnings.append("\(path): \(place), which is not there; it is left out")
       } else {
         byID[annotation.image_id]?.annotations.append(annotation)
       }
@@ -71,8 +73,8 @@ struct COCOObject: SegmentationDataset {
     if let fault = entry.fault { throw fault }
     let picture = try folder.picture(entry.picture)
     guard picture.shape[0] == entry.height, picture.shape[1] == entry.width else {
-      throw DatasetProblem(
-        entry.picture, "\(picture.shape[1]) x \(picture.shape[0]) pixels, but \(path) says \(entry.width) x \(entry.height)")
+      let found = "\(picture.shape[1]) x \(picture.shape[0])"
+      throw DatasetProblem(entry.picture, "\(found) pixels, but \(path) says \(entry.width) x \(entry.height)")
     }
     var mask = [UInt16](repeating: 0, count: entry.height * entry.width)
     for annotation in entry.annotations { try paint(annotation, entry, &mask) }

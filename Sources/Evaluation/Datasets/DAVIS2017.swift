@@ -21,7 +21,8 @@ enum DAVIS2017 {
       for index in found.indices {
         found[index].numbering = numberings.count
         if objects == nil, found[index].fault == nil {
-          found[index].fault = DatasetProblem(file, "nothing is said of the sequence '\(sequence)', so its objects have no names")
+          found[index].fault = DatasetProblem(
+            file, "nothing is said of the sequence '\(sequence)', so its objects have no names")
         }
       }
       entries += found

@@ -34,7 +34,7 @@ struct DatasetFolder: Sendable {
     let full = "\(root)/\(path)"
     guard let real = realPath(full) else { throw DatasetProblem(path, "no such file") }
     guard followsLinks || real.hasPrefix(realRoot + "/") else {
-      throw DatasetProblem(path, "is a link that leads out of the data set's folder, and following links is not allowed")
+      throw DatasetProblem(path, "a link that leads out of the data set's folder; following it was not allowed")
     }
     return full
   }

@@ -115,7 +115,9 @@ final class HDF5File: Sendable {
     var count: hsize_t = 1
     for extent in extents {
       let (product, overflow) = count.multipliedReportingOverflow(by: extent)
-      guard !overflow, product <= 1 << 28 else { throw DatasetProblem(name, "an array of shape \(extents) is too large") }
+      guard !overflow, product <= 1 << 28 else {
+        throw DatasetProblem(name, "an array of shape \(extents) is too large")
+      }
       count = product
     }
     return extents.map(Int.init)

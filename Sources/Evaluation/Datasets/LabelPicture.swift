@@ -24,7 +24,7 @@ struct LabelPicture {
     switch samples.colorType {
     case .grey, .palette: break
     case .greyAlpha where takesAlpha, .rgba where takesAlpha: channel = channels - 1
-    default: throw DatasetProblem(path, "expected numbers of classes, grey or with a palette, found a picture of colours")
+    default: throw DatasetProblem(path, "expected numbers, grey or with a palette, found a picture of colours")
     }
     height = samples.values.shape[0]
     width = samples.values.shape[1]
@@ -36,7 +36,8 @@ struct LabelPicture {
   /// - Throws: `DatasetProblem` naming the mask when the picture has another size
   func check(_ picture: Tensor, _ path: String) throws {
     guard picture.shape[0] == height, picture.shape[1] == width else {
-      throw DatasetProblem(path, "\(width) x \(height) pixels, but its picture has \(picture.shape[1]) x \(picture.shape[0])")
+      let other = "\(picture.shape[1]) x \(picture.shape[0])"
+      throw DatasetProblem(path, "\(width) x \(height) pixels, but its picture has \(other)")
     }
   }
 }

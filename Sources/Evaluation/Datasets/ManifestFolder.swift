@@ -118,7 +118,9 @@ extension ManifestFolder {
     }
     let valueColumn = head.firstIndex(of: "value")
     return lines.map { line in
-      func field(_ column: Int?) -> String { column.flatMap { line.fields.indices.contains($0) ? line.fields[$0] : nil } ?? "" }
+      func field(_ column: Int?) -> String {
+        column.flatMap { line.fields.indices.contains($0) ? line.fields[$0] : nil } ?? ""
+      }
       let value = field(valueColumn)
       let row = Row(
         line: line.number, picture: field(columns[0]), mask: field(columns[1]), concept: field(columns[2]),

@@ -18,7 +18,7 @@ public struct EvaluationProtocol: Sendable, Equatable, Codable {
   }
   public var pictures = Pictures.all
 
-  /// Which classes are asked for; a data set that names its pictures' concepts has the last word.
+  /// Which classes are asked for.
   public enum Classes: String, Sendable, Codable {
     /// Those in the picture, which the method is thereby told.
     case present
@@ -26,6 +26,8 @@ public struct EvaluationProtocol: Sendable, Equatable, Codable {
     case all
   }
   public var classes = Classes.present
+  /// Whether a data set that names the concepts of its pictures, distractors among them, has the last word.
+  public var asksForDatasetConcepts = true
   /// Concepts beside classes, which stand for background. One that is the name of another class is left out.
   public var background: [String] = []
   /// What classes are called; the others have their own names.
@@ -105,7 +107,9 @@ public struct EvaluationProtocol: Sendable, Equatable, Codable {
 
   func check(_ path: String) throws {
     func fail(_ text: String) -> DatasetProblem { DatasetProblem(path, text) }
-    if let bad = noise.first(where: { !($0 > 0 && $0 <= 1) }) { throw fail("noise \(bad): expected above 0, at most 1") }
+    if let bad = noise.first(where: { !($0 > 0 && $0 <= 1) }) {
+      throw fail("noise \(bad): expected above 0, at most 1")
+    }
     guard (1...10_000).contains(draws) else { throw fail("draws \(draws): expected 1 to 10000") }
     guard (0...1).contains(threshold) else { throw fail("threshold \(threshold): expected 0 to 1") }
     if let labelSize, !(1...8192).contains(labelSize) { throw fail("labelSize \(labelSize): expected 1 to 8192") }
@@ -117,8 +121,9 @@ public struct EvaluationProtocol: Sendable, Equatable, Codable {
   }
 
   private enum CodingKeys: String, CodingKey, CaseIterable {
-    case name, summary, pictures, classes, background, classNames, conceptTokens, prompt, resize, noise, draws, seed
-    case guidance, zeroesPooledText, layers, normalization, conceptScaling, reads, blurs, threshold, labelSize, metrics
+    case name, summary, pictures, classes, asksForDatasetConcepts, background, classNames, conceptTokens, prompt
+    case resize, noise, draws, seed, guidance, zeroesPooledText, layers, normalization, conceptScaling, reads, blurs,
+      threshold, labelSize, metrics
   }
 
   private struct AnyKey: CodingKey {
@@ -143,6 +148,7 @@ public struct EvaluationProtocol: Sendable, Equatable, Codable {
     try read(&summary, .summary)
     try read(&pictures, .pictures)
     try read(&classes, .classes)
+    try read(&asksForDatasetConcepts, .asksForDatasetConcepts)
     try read(&background, .background)
     try read(&classNames, .classNames)
     try read(&conceptTokens, .conceptTokens)

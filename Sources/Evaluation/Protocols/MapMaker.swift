@@ -24,6 +24,17 @@ public struct MapMaker: Sendable {
     self.names = ClassNames(rules.classNames.merging(names.concepts) { $1 })
   }
 
+  /// - Throws: `DatasetProblem` when the protocol asks for layers that the model does not have
+  public func check() throws {
+    guard case .method = method.kind, let pipeline, let layers = rules.layers else { return }
+    let family = pipeline.transformer.textFamily
+    let count = pipeline.transformer.blocks.count { $0.family == family }
+    if let outside = layers.first(where: { !(0..<count).contains($0) }) {
+      throw DatasetProblem(
+        "protocol \(rules.name)", "layer \(outside) is not in the model, which has \(family) layers 0 to \(count - 1)")
+    }
+  }
+
   /// Why the protocol leaves a picture out; nil when it counts.
   public func reasonToLeaveOut(_ example: SegmentationExample) -> String? {
     guard rules.pictures == .singleClass else { return nil }
@@ -62,7 +73,7 @@ public struct MapMaker: Sendable {
 
   /// Concepts of classes, and those beside them.
   func concepts(of example: SegmentationExample) -> (classes: [String], background: [String]) {
-    if let concepts = example.concepts { return (concepts, []) }
+    if rules.asksForDatasetConcepts, let concepts = example.concepts { return (concepts, []) }
     var found: [String]
     if !example.aliases.isEmpty {
       found = example.aliases.keys.sorted(by: precedes)
@@ -72,7 +83,8 @@ public struct MapMaker: Sendable {
     }
     var seen: Set<String> = []
     found = found.filter { seen.insert($0).inserted }
-    let taken = Set(classes.names.indices.filter { $0 != classes.background }.map { names.concept(of: classes.names[$0]) })
+    let objects = classes.names.indices.filter { $0 != classes.background }
+    let taken = Set(objects.map { names.concept(of: classes.names[$0]) })
     return (found, rules.background.filter { !taken.contains($0) && seen.insert($0).inserted })
   }
 

@@ -44,7 +44,9 @@ extension EvaluationProtocol {
       """
     rules.background = ["background", "floor", "tree", "person", "grass", "face"]
     rules.prompt = "a {concept}"
-    rules.resize = [Resize(width: 512, height: 512, filter: .bicubic), Resize(width: 1024, height: 1024, filter: .nearest)]
+    rules.resize = [
+      Resize(width: 512, height: 512, filter: .bicubic), Resize(width: 1024, height: 1024, filter: .nearest),
+    ]
     rules.metrics = [.authorsAccuracy, .upstreamIoU, .authorsIoU, .authorsAveragePrecision]
     return rules
   }()
@@ -62,7 +64,9 @@ extension EvaluationProtocol {
     rules.classNames = ClassNames.paperVOC.concepts
     rules.prompt = "a {concept}"
     rules.noise = [0.513]
-    rules.resize = [Resize(width: 512, height: 512, filter: .nearest), Resize(width: 1024, height: 1024, filter: .nearest)]
+    rules.resize = [
+      Resize(width: 512, height: 512, filter: .nearest), Resize(width: 1024, height: 1024, filter: .nearest),
+    ]
     rules.metrics = [.accuracy, .meanIoU, .authorsAccuracy, .upstreamIoU, .averagePrecision]
     return rules
   }()

@@ -14,7 +14,8 @@ extension ResultTable {
       body += "</tr>\n"
     }
     body += "</table>\n<p>Per cent; in brackets the middle 95 % over resampled pictures.</p>\n"
-    for metric in metrics {
+    if let curve { body += "<figure>\(curve.svg)</figure>\n" }
+    for metric in curve == nil ? metrics : [] {
       body += "<figure>\(plot(metric))<figcaption>\(escaped(metric.title))"
       body += "\(metric.note.map { ": " + escaped($0) } ?? "")</figcaption></figure>\n"
     }

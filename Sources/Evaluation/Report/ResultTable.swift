@@ -8,6 +8,8 @@ public struct ResultTable: Sendable {
   public let metrics: [SegmentationMetric]
   /// By method, in the order they were asked for; the others are compared with the first.
   public let results: [(method: String, state: EvaluationState)]
+  /// Where what was varied is a number.
+  public var curve: ResultCurve?
 
   public init(
     title: String, settings: [(name: String, value: String)], metrics: [SegmentationMetric],

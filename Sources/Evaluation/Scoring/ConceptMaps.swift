@@ -14,7 +14,8 @@ public struct ConceptMaps: Sendable {
   /// - Throws: `MapProblem` for maps that cannot be scored
   public init(id: String, concepts: [String], maps: Tensor) throws(MapProblem) {
     guard maps.rank == 3, maps.count > 0, maps.shape[0] == concepts.count else {
-      throw MapProblem(id, "maps of shape \(maps.shape) for \(concepts.count) concepts, expected [concepts, height, width]")
+      let found = "maps of shape \(maps.shape) for \(concepts.count) concepts"
+      throw MapProblem(id, "\(found), expected [concepts, height, width]")
     }
     guard maps.shape[1] <= 1 << 15, maps.shape[2] <= 1 << 15, concepts.count < 1 << 15 else {
       throw MapProblem(id, "maps of shape \(maps.shape) are too large")

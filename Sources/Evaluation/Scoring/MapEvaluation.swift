@@ -17,7 +17,9 @@ public struct MapEvaluation: Sendable {
   /// Indices of pictures that belong together: the frames of a video, or one picture.
   public let units: [Range<Int>]
 
-  public init(_ dataset: any SegmentationDataset, rules: ScoringRules = ScoringRules(), names: ClassNames = ClassNames()) {
+  public init(
+    _ dataset: any SegmentationDataset, rules: ScoringRules = ScoringRules(), names: ClassNames = ClassNames()
+  ) {
     self.dataset = dataset
     scorer = MapScorer(dataset.classes, rules: rules, names: names)
     var units: [Range<Int>] = []
