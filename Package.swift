@@ -29,6 +29,7 @@ let package = Package(
     .systemLibrary(name: "CPNG", pkgConfig: "libpng", providers: [.apt(["libpng-dev"])]),
     .systemLibrary(name: "CJPEG", pkgConfig: "libjpeg", providers: [.apt(["libjpeg-dev"])]),
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+    .systemLibrary(name: "CHDF5", pkgConfig: "hdf5", providers: [.apt(["libhdf5-dev"])]),
     .target(name: "CKernels"),
     .target(name: "CImageCodecs", dependencies: ["CPNG", "CJPEG"]),
     .target(name: "Tensor", dependencies: ["CKernels", "COpenBLAS", "CLAPACKE"], swiftSettings: settings),
@@ -41,7 +42,7 @@ let package = Package(
     .target(
       name: "ConceptAttention", dependencies: ["Formats", "Models", "NN", "Tensor"], swiftSettings: settings),
     .target(
-      name: "Evaluation", dependencies: ["ConceptAttention", "Formats", "Models", "NN", "Tensor"],
+      name: "Evaluation", dependencies: ["CHDF5", "ConceptAttention", "Formats", "Models", "NN", "Tensor"],
       swiftSettings: settings),
     .target(
       name: "Artifacts", dependencies: ["ConceptAttention", "Formats", "NN", "Tensor"], swiftSettings: settings),

@@ -6,8 +6,8 @@ set -euo pipefail
 minimum_swift=6.2
 
 # The pkg-config modules that Package.swift names, and the Debian and Ubuntu packages they come from.
-modules=(openblas lapacke libpng libjpeg zlib)
-packages=(libopenblas-dev liblapacke-dev libpng-dev libjpeg-dev zlib1g-dev)
+modules=(openblas lapacke libpng libjpeg zlib hdf5)
+packages=(libopenblas-dev liblapacke-dev libpng-dev libjpeg-dev zlib1g-dev libhdf5-dev)
 
 fail() {
   printf 'setup: %s\n' "$@" >&2

@@ -11,6 +11,7 @@ struct cic_png_reader {
   png_infop info;
   const uint8_t *bytes;
   size_t size, position;
+  int keeps_samples;
   jmp_buf recovery;
   char *message;
 };
@@ -77,7 +78,11 @@ static void describe(cic_png_reader *reader, cic_png_info *out) {
 }
 
 static void set_transformations(cic_png_reader *reader) {
-  png_set_expand(reader->png);
+  if (reader->keeps_samples) {
+    png_set_packing(reader->png);
+  } else {
+    png_set_expand(reader->png);
+  }
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
   if (png_get_bit_depth(reader->png, reader->info) == 16) png_set_swap(reader->png);
 #endif
@@ -113,6 +118,24 @@ cic_png_reader *cic_png_open(const uint8_t *bytes, size_t size, cic_png_info *in
   png_read_info(reader->png, reader->info);
   describe(reader, info);
   return reader;
+}
+
+void cic_png_keep_samples(cic_png_reader *reader, cic_png_info *info) {
+  reader->keeps_samples = 1;
+  switch (info->file_color_type) {
+    case PNG_COLOR_TYPE_GRAY_ALPHA: info->channels = 2; break;
+    case PNG_COLOR_TYPE_RGB: info->channels = 3; break;
+    case PNG_COLOR_TYPE_RGB_ALPHA: info->channels = 4; break;
+    default: info->channels = 1;
+  }
+}
+
+int cic_png_palette(cic_png_reader *reader, const uint8_t **colors) {
+  png_colorp palette = NULL;
+  int count = 0;
+  if (!png_get_PLTE(reader->png, reader->info, &palette, &count)) count = 0;
+  *colors = (const uint8_t *)palette;
+  return count;
 }
 
 int cic_png_decode(cic_png_reader *reader, uint8_t *pixels, size_t capacity, char *message) {

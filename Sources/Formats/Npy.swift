@@ -43,6 +43,7 @@ public enum Npy {
     try file.withBytes { bytes in
       let part = UnsafeRawBufferPointer(rebasing: bytes[range])
       let header = try NpyHeader(part, path: name)
+      if let type = header.textType { throw NpyError(name, .unsupportedType("'\(type)'")) }
       guard let count = checkedElementCount(header.shape) else {
         throw NpyError(name, .shape(header.shape))
       }
@@ -79,6 +80,8 @@ public struct NpyError: Error, Equatable, CustomStringConvertible {
     /// The header is not the Python dictionary the format asks for.
     case syntax(offset: Int, expected: String)
     case unsupportedType(String)
+    /// Numbers where strings were expected.
+    case notStrings(String)
     /// A shape whose size does not fit, or with too many axes.
     case shape([Int])
     /// More or fewer bytes of data than shape and type need.
@@ -103,6 +106,7 @@ public struct NpyError: Error, Equatable, CustomStringConvertible {
     case .syntax(let offset, let expected): "header, byte \(offset): expected \(expected)"
     case .unsupportedType(let type):
       "values of type \(type) are not supported, expected booleans, integers or real numbers"
+    case .notStrings(let type): "found values of type \(type), expected strings"
     case .shape(let shape): "a shape of \(shape.count) axes, \(shape.prefix(8)), is too large"
     case .dataSize(let found, let expected): "found \(found) bytes of data, expected \(expected) from type and shape"
     }

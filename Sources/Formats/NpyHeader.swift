@@ -7,6 +7,10 @@ struct NpyHeader {
   var isBigEndian = false
   var isFortranOrder = false
   var shape: [Int] = []
+  /// The type of strings, as the file names it; nil for numbers.
+  private(set) var textType: String?
+  /// Letters of a string; each is a `u32` (`U`) or a byte (`S`).
+  private(set) var letters = 0
   /// Bytes before the data.
   private(set) var dataOffset = 0
 
@@ -58,6 +62,14 @@ struct NpyHeader {
 
   private mutating func setType(_ descriptor: String, _ path: String) throws {
     let order = descriptor.first
+    if let order, "<>|=".contains(order), let kind = descriptor.dropFirst().first, "US".contains(kind),
+      let count = Int(descriptor.dropFirst(2)), (0...1 << 20).contains(count)
+    {
+      (textType, letters) = (descriptor, count)
+      dtype = kind == "U" ? .u32 : .u8
+      isBigEndian = order == ">" && kind == "U"
+      return
+    }
     guard let order, "<>|=".contains(order), let type = Self.types[String(descriptor.dropFirst())] else {
       throw NpyError(path, .unsupportedType("'\(descriptor)'"))
     }
@@ -73,9 +85,13 @@ struct NpyHeader {
   /// A version 1 header, padded so that the data begin at a multiple of 64 bytes.
   static func encoded(_ dtype: DType, _ shape: [Int]) -> [UInt8] {
     let code = types.first { $0.value == dtype }?.key ?? "f4"
+    return encoded(descriptor: (dtype.size == 1 ? "|" : "<") + code, shape)
+  }
+
+  /// - Parameter descriptor: the type as NumPy names it
+  static func encoded(descriptor: String, _ shape: [Int]) -> [UInt8] {
     let extents = shape.map(String.init).joined(separator: ", ") + (shape.count == 1 ? "," : "")
-    let order = dtype.size == 1 ? "|" : "<"
-    var text = Array("{'descr': '\(order)\(code)', 'fortran_order': False, 'shape': (\(extents)), }".utf8)
+    var text = Array("{'descr': '\(descriptor)', 'fortran_order': False, 'shape': (\(extents)), }".utf8)
     let prefix = magic.count + 4
     text.append(contentsOf: repeatElement(UInt8(ascii: " "), count: (64 - (prefix + text.count + 1) % 64) % 64))
     text.append(UInt8(ascii: "\n"))

@@ -37,9 +37,14 @@ public struct NpzFile: Sendable {
 
   /// - Throws: `NpzError` when there is no such array or its data are damaged, `NpyError` when it is not a sound array
   public func tensor(_ name: String) throws -> Tensor {
+    let (file, range, member) = try contents(name)
+    return try Npy.read(file, range: range, name: "\(path)/\(member)")
+  }
+
+  func contents(_ name: String) throws -> (file: MappedFile, range: Range<Int>, member: String) {
     guard let member = members[name] else { throw NpzError(path, .missingArray(name, names: names)) }
     let (file, range) = try archive.contents(member)
-    return try Npy.read(file, range: range, name: "\(path)/\(member.name)")
+    return (file, range, member.name)
   }
 
   /// An array, or nil when there is none of that name or it cannot be read.

@@ -18,10 +18,22 @@ public struct NpzWriter: ~Copyable {
 
   /// Appends an array.
   public mutating func write(_ name: String, _ tensor: Tensor) throws {
+    let tensor = Npy.storable(tensor)
+    try tensor.withContiguousBytes { try append(name, NpyHeader.encoded(tensor.dtype, tensor.shape), $0) }
+  }
+
+  /// Appends strings, as UTF-32.
+  ///
+  /// - Parameter shape: `[]` for one string without axes; a row of all unless given
+  public mutating func write(_ name: String, strings: [String], shape: [Int]? = nil) throws {
+    let bytes = Npy.encoded(strings, shape: shape ?? [strings.count])
+    try append(name, bytes, UnsafeRawBufferPointer(start: nil, count: 0))
+  }
+
+  private mutating func append(_ name: String, _ header: [UInt8], _ data: UnsafeRawBufferPointer) throws {
     guard !name.isEmpty, name.utf8.count < 0xFFF0, names.insert(name).inserted else {
       throw NpzError(file.path, .unwritable("array name '\(name.prefix(80))' is empty, too long or used twice"))
     }
-    let tensor = Npy.storable(tensor)
     var member = ZipMember()
     member.name = name + ".npy"
     member.flags = member.name.utf8.allSatisfy { $0 < 0x80 } ? 0 : 0x0800
@@ -29,7 +41,7 @@ public struct NpzWriter: ~Copyable {
     member.headerOffset = file.position
     try file.write(Self.localHeader(member))
     let start = file.position
-    try writeContents(tensor, &member)
+    try writeContents(header, data, &member)
     member.compressedSize = file.position - start
     try file.overwrite(at: member.headerOffset, Self.localHeader(member))
     members.append(member)
@@ -45,21 +57,18 @@ public struct NpzWriter: ~Copyable {
     try file.commit(synchronised: synchronised)
   }
 
-  private func writeContents(_ tensor: Tensor, _ member: inout ZipMember) throws {
-    let header = NpyHeader.encoded(tensor.dtype, tensor.shape)
-    member.size = header.count + tensor.byteCount
+  private func writeContents(_ header: [UInt8], _ data: UnsafeRawBufferPointer, _ member: inout ZipMember) throws {
+    member.size = header.count + data.count
     try header.withUnsafeBytes { header in
-      try tensor.withContiguousBytes { data in
-        member.checksum = Zlib.checksum(data, after: Zlib.checksum(header))
-        if isCompressed {
-          var deflater = try Deflater(level: 6)
-          try deflater.write(header, to: file.write)
-          try deflater.write(data, to: file.write)
-          try deflater.finish(to: file.write)
-        } else {
-          try file.write(header)
-          try file.write(data)
-        }
+      member.checksum = Zlib.checksum(data, after: Zlib.checksum(header))
+      if isCompressed {
+        var deflater = try Deflater(level: 6)
+        try deflater.write(header, to: file.write)
+        try deflater.write(data, to: file.write)
+        try deflater.finish(to: file.write)
+      } else {
+        try file.write(header)
+        try file.write(data)
       }
     }
   }

@@ -6,7 +6,7 @@ import Tensor
 /// One PNG file being read. `bytes` must outlive it.
 final class PNGDecoder {
   private let reader: OpaquePointer
-  private let info: cic_png_info
+  private var info: cic_png_info
   private let byteCount: Int
   private let path: String
 
@@ -43,6 +43,22 @@ final class PNGDecoder {
     let (succeeded, message) = withCodecMessage { cic_png_decode(reader, target, capacity, $0) }
     guard succeeded == 1 else { throw ImageError(path, .png, .damaged(message)) }
     return tensor
+  }
+
+  /// Makes ``decode(limit:)`` give samples as stored: indices, and grey of few bits without scaling.
+  func keepSamples() { cic_png_keep_samples(reader, &info) }
+
+  /// What a sample is, as the file's header says.
+  var colorType: PNG.ColorType? { PNG.ColorType(rawValue: Int(info.file_color_type)) }
+
+  var bitDepth: Int { Int(info.file_bit_depth) }
+
+  /// Red, green and blue of every entry of the palette.
+  var palette: [[UInt8]] {
+    var colors: UnsafePointer<UInt8>?
+    let count = Int(cic_png_palette(reader, &colors))
+    guard let colors else { return [] }
+    return (0..<count).map { [colors[$0 * 3], colors[$0 * 3 + 1], colors[$0 * 3 + 2]] }
   }
 
   /// Texts seen so far: those behind the pixels only after ``decode(limit:)``.

@@ -57,6 +57,38 @@ enum Zlib {
   }
 }
 
+extension Zlib {
+  /// Unpacks a zlib stream of unknown length.
+  ///
+  /// - Parameter limit: the most bytes that are taken
+  static func unpacked(_ source: UnsafeRawBufferPointer, limit: Int) throws(Failure) -> [UInt8] {
+    var stream = z_stream()
+    guard source.count <= 1 << 30, inflateInit2_(&stream, 15, ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size)) == Z_OK
+    else { throw Failure(reason: "zlib could not start") }
+    defer { inflateEnd(&stream) }
+    var result: [UInt8] = [], piece = [UInt8](repeating: 0, count: 1 << 16)
+    stream.next_in = source.baseAddress.map {
+      UnsafeMutableRawPointer(mutating: $0).assumingMemoryBound(to: UInt8.self)
+    }
+    stream.avail_in = UInt32(source.count)
+    var status = Z_OK
+    while status != Z_STREAM_END {
+      let produced = piece.withUnsafeMutableBufferPointer { room in
+        stream.next_out = room.baseAddress
+        stream.avail_out = UInt32(room.count)
+        status = CZlib.inflate(&stream, Z_NO_FLUSH)
+        return room.count - Int(stream.avail_out)
+      }
+      guard status == Z_OK || status == Z_STREAM_END else {
+        throw Failure(reason: stream.msg.map { String(cString: $0) } ?? "its end is missing")
+      }
+      guard result.count + produced <= limit else { throw Failure(reason: "more than \(limit) bytes") }
+      result += piece[..<produced]
+    }
+    return result
+  }
+}
+
 /// Packs bytes as they come, handing the result to `output` in pieces.
 struct Deflater: ~Copyable {
   private var stream = UnsafeMutablePointer<z_stream>.allocate(capacity: 1)

@@ -30,6 +30,8 @@ struct ConceptAttentionCommand: ParsableCommand {
     } catch let error as Interrupted {
       printError(error.description)
       Foundation.exit(130)
+    } catch let code as ExitCode {
+      Foundation.exit(code.rawValue)
     } catch {
       if exitCode(for: error) == .success { exit(withError: error) }
       let isUsage = exitCode(for: error) == .validationFailure

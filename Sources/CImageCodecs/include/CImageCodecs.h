@@ -36,6 +36,11 @@ cic_png_reader *cic_png_open(const uint8_t *bytes, size_t size, cic_png_info *in
 // Decodes all rows (16-bit samples in this machine's byte order) and the chunks behind them.
 // `capacity` must be height * width * channels * bit_depth / 8. Once per reader.
 int cic_png_decode(cic_png_reader *reader, uint8_t *pixels, size_t capacity, char *message);
+// Makes cic_png_decode give samples as stored: a palette's indices, grey of less than 8 bits not scaled, one byte each;
+// transparent colours are left alone. Updates `info`. Before cic_png_decode.
+void cic_png_keep_samples(cic_png_reader *reader, cic_png_info *info);
+// The palette's red, green and blue, 3 bytes each, or null; valid while the reader is. Returns the number of its entries.
+int cic_png_palette(cic_png_reader *reader, const uint8_t **colors);
 // Texts seen so far: those behind the pixels only after cic_png_decode.
 size_t cic_png_text_count(cic_png_reader *reader);
 cic_png_text cic_png_text_at(cic_png_reader *reader, size_t index);

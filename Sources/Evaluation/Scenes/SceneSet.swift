@@ -1,0 +1,166 @@
+import Formats
+import Foundation
+import Models
+import Tensor
+
+/// Pictures with exact masks, and how to run a model on them: a folder with `manifest.json` (what is in the pictures),
+/// `evaluation.json` (prompts, concepts, noise) and the pictures and masks these name.
+public struct SceneSet: Sendable {
+  public let scenes: [Scene]
+  /// How much noise each picture is shown with, each more than 0 and at most 1.
+  public let noiseLevels: [Double]
+  /// Whether the noise of a seed is drawn for packed tokens, as FLUX takes latents, which is how the reference's figures
+  /// were made; a model that packs nothing draws it in its latents' own shape either way.
+  public let drawsPackedNoise: Bool
+  /// Tokens of prompts and concepts, padding included.
+  public let maxSequenceLength: Int
+  /// Concepts that are things rather than backgrounds, scored once more on their own.
+  public let objectNames: Set<String>
+
+  public struct Scene: Sendable {
+    /// The picture's file name.
+    public let name: String
+    /// `u8`, `[height, width, 3]`.
+    public let picture: Tensor
+    public let prompt: String
+    /// Those in the picture and distractors that are not.
+    public let concepts: [String]
+    public let noiseSeed: UInt64
+    /// The words in the picture, by the number that their pixels have in `labels`.
+    public let words: [Int: String]
+    /// Numbers of labels, row-major, as many as the picture has pixels.
+    public let labels: [UInt8]
+  }
+
+  /// - Throws: `SceneSetError` naming the file and what is wrong with it
+  public init(folder: String) throws {
+    let manifest = try SceneSet.decode(Manifest.self, "\(folder)/manifest.json")
+    let path = "\(folder)/evaluation.json"
+    let evaluation = try SceneSet.decode(Evaluation.self, path)
+    try evaluation.check(path)
+    noiseLevels = evaluation.noise_levels
+    drawsPackedNoise = evaluation.noise_shape != nil
+    maxSequenceLength = evaluation.max_sequence_length
+    objectNames = Set(manifest.object_names)
+    let entries = Dictionary(manifest.scenes.map { ($0.image, $0) }) { first, _ in first }
+    scenes = try evaluation.scenes.map { run in
+      guard let entry = entries[run.image] else { throw SceneSetError(path, .unknownScene(run.image)) }
+      return try Scene(run, entry, manifest, folder: folder)
+    }
+  }
+
+  private static func decode<Value: Decodable>(_ type: Value.Type, _ path: String) throws -> Value {
+    guard let data = FileManager.default.contents(atPath: path) else { throw SceneSetError(path, .missingFile) }
+    do {
+      return try JSONDecoder().decode(type, from: data)
+    } catch let error as DecodingError {
+      throw SceneSetError(path, .badJSON(error.summary))
+    }
+  }
+}
+
+extension SceneSet.Scene {
+  fileprivate init(
+    _ run: SceneSet.Evaluation.Run, _ entry: SceneSet.Manifest.Entry, _ manifest: SceneSet.Manifest, folder: String
+  ) throws {
+    let path = "\(folder)/\(run.image)"
+    do { picture = try Image.read(path: path) } catch { throw SceneSetError(path, .badPicture("\(error)")) }
+    let maskPath = "\(folder)/\(entry.mask)"
+    let mask = try LabelMask(path: maskPath, labelCount: manifest.label_names.count)
+    guard picture.shape.prefix(2).elementsEqual([mask.height, mask.width]) else {
+      let size = "\(picture.shape[1]) × \(picture.shape[0])"
+      throw SceneSetError(maskPath, .badMask("\(mask.width) × \(mask.height) for a picture of \(size)"))
+    }
+    var words: [Int: String] = [:]
+    for (key, word) in entry.words {
+      guard let number = Int(key), manifest.label_names.indices.contains(number),
+        manifest.label_names[number] == word
+      else {
+        throw SceneSetError("\(folder)/manifest.json", .badValue("\(run.image): '\(word)' is not label \(key)"))
+      }
+      words[number] = word
+    }
+    name = run.image
+    prompt = run.prompt
+    concepts = run.concepts
+    noiseSeed = run.noise_seed
+    self.words = words
+    labels = mask.labels
+  }
+}
+
+// MARK: Files
+
+extension SceneSet {
+  fileprivate struct Manifest: Decodable {
+    struct Entry: Decodable {
+      let image, mask: String
+      let words: [String: String]
+    }
+    let label_names, object_names: [String]
+    let scenes: [Entry]
+  }
+
+  fileprivate struct Evaluation: Decodable {
+    struct Run: Decodable {
+      let image, prompt: String
+      let concepts: [String]
+      let noise_seed: UInt64
+    }
+    let noise_levels: [Double]
+    /// `[1, tokens, channels]`, what noise was drawn for; absent for the latents' own shape.
+    let noise_shape: [Int]?
+    let max_sequence_length: Int
+    let scenes: [Run]
+
+    func check(_ path: String) throws {
+      func fail(_ text: String) -> SceneSetError { SceneSetError(path, .badValue(text)) }
+      if scenes.isEmpty { throw fail("no scenes") }
+      guard !noise_levels.isEmpty, noise_levels.allSatisfy({ $0 > 0 && $0 <= 1 }) else {
+        throw fail("noise_levels \(noise_levels): expected some, each more than 0 and at most 1")
+      }
+      if let noise_shape, noise_shape.count != 3 || noise_shape[0] != 1 || noise_shape.contains(where: { $0 <= 0 }) {
+        throw fail("noise_shape \(noise_shape): expected [1, tokens, channels]")
+      }
+      guard max_sequence_length > 0 else { throw fail("max_sequence_length \(max_sequence_length)") }
+      for run in scenes {
+        guard !run.concepts.isEmpty, Set(run.concepts).count == run.concepts.count else {
+          throw fail("\(run.image): expected concepts, each once, found \(run.concepts)")
+        }
+      }
+    }
+  }
+}
+
+/// Something wrong with a folder of scenes: which file, and what.
+public struct SceneSetError: Error, Equatable, CustomStringConvertible {
+  public enum Problem: Equatable, Sendable {
+    case missingFile
+    case badJSON(String)
+    case badValue(String)
+    case badPicture(String)
+    case badMask(String)
+    /// `evaluation.json` names a picture that `manifest.json` does not.
+    case unknownScene(String)
+    /// The scenes do not fit the model.
+    case unsuitable(String)
+  }
+
+  public let path: String
+  public let problem: Problem
+
+  public init(_ path: String, _ problem: Problem) {
+    self.path = path
+    self.problem = problem
+  }
+
+  public var description: String {
+    switch problem {
+    case .missingFile: "\(path): no such file"
+    case .badJSON(let reason), .badValue(let reason), .unsuitable(let reason): "\(path): \(reason)"
+    case .badPicture(let reason): "\(path): unreadable picture: \(reason)"
+    case .badMask(let reason): "\(path): not a mask of labels: \(reason)"
+    case .unknownScene(let name): "\(path): '\(name)' is not in manifest.json"
+    }
+  }
+}

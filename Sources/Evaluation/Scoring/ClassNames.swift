@@ -1,0 +1,27 @@
+import Foundation
+
+/// What a data set's classes are called as concepts: a table that users can replace, a JSON object from class to concept.
+///
+/// Concepts of a single token suit ConceptAttention best; names of several are handled by `ConceptTokens`.
+public struct ClassNames: Sendable, Equatable {
+  public var concepts: [String: String]
+
+  public init(_ concepts: [String: String] = [:]) { self.concepts = concepts }
+
+  /// The concept of a class; its own name unless the table has another.
+  public func concept(of name: String) -> String { concepts[name] ?? name }
+
+  /// - Throws: `DatasetProblem` naming the file
+  public init(path: String) throws {
+    guard let data = FileManager.default.contents(atPath: path) else { throw DatasetProblem(path, "no such file") }
+    do { concepts = try JSONDecoder().decode([String: String].self, from: data) } catch {
+      throw DatasetProblem(path, "expected a JSON object from names of classes to concepts")
+    }
+  }
+
+  /// The names ConceptAttention's authors use for PASCAL VOC.
+  public static let paperVOC = ClassNames([
+    "aeroplane": "plane", "bicycle": "bike", "diningtable": "table", "motorbike": "motorcycle", "pottedplant": "pot",
+    "tvmonitor": "monitor",
+  ])
+}

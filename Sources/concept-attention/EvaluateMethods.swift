@@ -1,0 +1,155 @@
+import ConceptAttention
+import Evaluation
+import Formats
+import Foundation
+import Models
+
+/// `evaluate --dataset`: makes maps of every picture by every method and scores them, in a folder that a run which was
+/// cut off goes on in.
+struct MethodEvaluation {
+  let options: DatasetOptions
+  let rules: EvaluationProtocol
+  let methods: [EvaluationMethod]
+  let model: ModelOptions
+  let output: String
+  /// A folder for the maps; nil to keep none.
+  let saveMaps: String?
+  /// The most pictures, counted from the first; nil for all.
+  let limit: Int?
+
+  /// Varied one at a time beside the table of methods.
+  let ablations: [Ablation]
+
+  func run() throws {
+    let dataset = try options.open(), names = try options.names()
+    try FileManager.default.createDirectory(atPath: output, withIntermediateDirectories: true)
+    try AtomicFile.write(Array((rules.json + "\n").utf8), to: "\(output)/protocol.json")
+    let pipeline = methods.contains(where: \.needsModel) || !ablations.isEmpty ? try model.open() : nil
+    let variants = methods.map { Ablation.Variant(name: $0.name, rules: rules, method: $0) }
+    var states = try run(variants, dataset, names, pipeline, folder: output, title: nil)
+    for ablation in ablations {
+      guard let pipeline else { continue }
+      let variants = try ablation.variants(of: rules, on: pipeline)
+      states += try run(
+        variants, dataset, names, pipeline, folder: "\(output)/ablation-\(ablation.rawValue)", title: ablation.title)
+    }
+    for state in states { try options.check(state) }
+    for state in states { try options.finish(state) }
+  }
+
+  /// Runs everything that goes into one table, and writes it.
+  ///
+  /// - Parameter title: what is varied; nil for methods
+  private func run(
+    _ variants: [Ablation.Variant], _ dataset: any SegmentationDataset, _ names: ClassNames,
+    _ pipeline: (any DiffusionPipeline)?, folder: String, title: String?
+  ) throws -> [EvaluationState] {
+    let makers = variants.map {
+      MapMaker(
+        $0.rules, $0.method, dataset.classes, pipeline: $0.method.needsModel ? pipeline : nil, names: names)
+    }
+    for maker in makers { try maker.check() }
+    var results: [(method: String, state: EvaluationState)] = []
+    for (variant, maker) in zip(variants, makers) {
+      results.append((variant.name, try run(variant, maker, dataset, names, folder: folder)))
+    }
+    var table = table(results, dataset, varied: title)
+    let points = zip(variants, results).compactMap { variant, result in variant.place.map { ($0, result.state) } }
+    if let title, points.count > 1 { table.curve = ResultCurve(axis: title, metrics: rules.metrics, points: points) }
+    try withoutInterrupts { try write(table, folder) }
+    print(table.markdown.components(separatedBy: "\n## Classes")[0])
+    print("\(folder)/report.html")
+    return results.map(\.state)
+  }
+
+  private func run(
+    _ variant: Ablation.Variant, _ maker: MapMaker, _ dataset: any SegmentationDataset, _ names: ClassNames,
+    folder parent: String
+  ) throws -> EvaluationState {
+    let rules = variant.rules
+    let name = String(variant.name.map { $0.isLetter || $0.isNumber || "._-".contains($0) ? $0 : "-" })
+    var classNames = ClassNames(rules.classNames)
+    classNames.concepts.merge(names.concepts) { $1 }
+    let evaluation = MapEvaluation(dataset, rules: rules.rules, names: classNames)
+    let units = limit.map { limit in evaluation.units.prefix { $0.upperBound <= limit } } ?? evaluation.units[...]
+    var state = EvaluationState(dataset.classes)
+    let folder = "\(parent)/\(name)"
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    let (file, done) = try OutcomeFile.open(
+      "\(folder)/pictures.jsonl", settings: settings(variant, dataset, names),
+      units: units.map { $0.map(dataset.id) }
+    ) { state.add($0) }
+    if done > 0 { printError("\(variant.name): going on after \(done) of \(units.count)") }
+    let maps = saveMaps.map { "\($0)\(parent.dropFirst(output.count))/\(name)" }
+    if let maps { try FileManager.default.createDirectory(atPath: maps, withIntermediateDirectories: true) }
+    let progress = Progress("\(variant.name), picture")
+    for (index, unit) in units.enumerated().dropFirst(done) {
+      var stop: (any Error)?
+      let outcomes = evaluation.score(unit, reasonToLeaveOut: maker.reasonToLeaveOut) { example in
+        if let stop { throw stop }
+        let made = try maker.maps(example) {
+          do { try checkInterrupt() } catch {
+            stop = error
+            throw error
+          }
+        }
+        if let maps { try MapFolder.write(made.tensor, concepts: made.concepts, id: made.id, to: maps) }
+        return made
+      }
+      try checkInterrupt()
+      for outcome in outcomes {
+        try options.tell(outcome)
+        state.add(outcome)
+      }
+      try file.append(outcomes)
+      progress.show(index + 1 - done, of: units.count - done)
+    }
+    progress.finish()
+    return state
+  }
+
+  /// What a figure depends on: a folder of results of other settings is not gone on with.
+  private func settings(
+    _ variant: Ablation.Variant, _ dataset: any SegmentationDataset, _ names: ClassNames
+  ) -> String {
+    let method = variant.method
+    var parts = [
+      "dataset \(options.dataset ?? "") \(options.split), \(dataset.count) pictures", "method \(method.name)",
+      "protocol \(variant.rules.json.filter { !$0.isNewline })",
+    ]
+    if !names.concepts.isEmpty {
+      parts.append("names \(names.concepts.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" })")
+    }
+    if method.needsModel {
+      parts.append("model \(model.model) \(model.transformer ?? "") \(model.dtype?.rawValue ?? "")")
+      if !model.lora.isEmpty { parts.append("lora \(model.lora.map { "\($0.file.path) \($0.file.strength)" })") }
+    }
+    return parts.joined(separator: "; ")
+  }
+
+  private func table(
+    _ results: [(method: String, state: EvaluationState)], _ dataset: any SegmentationDataset, varied: String?
+  ) -> ResultTable {
+    let pictures = results.first?.state.totals.pictures ?? 0
+    let isVideo = results.contains { $0.state.totals[.videoConsistency] != nil }
+    return ResultTable(
+      title: "\(options.dataset ?? "") \(options.split), protocol \(rules.name)\(varied.map { ": \($0)" } ?? "")",
+      settings: [
+        ("data set", "\(options.dataset ?? ""), \(options.split), \(pictures) pictures scored"),
+        ("protocol", rules.summary), ("model", model.model), ("program", "concept-attention \(programVersion)"),
+      ], metrics: rules.metrics + (isVideo ? [.videoConsistency] : []), results: results)
+  }
+
+  private func write(_ table: ResultTable, _ folder: String) throws {
+    if let curve = table.curve { try AtomicFile.write(Array(curve.svg.utf8), to: "\(folder)/plot.svg") }
+    for metric in table.curve == nil ? table.metrics : [] {
+      try AtomicFile.write(Array(table.plot(metric).utf8), to: "\(folder)/plot-\(metric.rawValue).svg")
+    }
+    for (name, text) in [
+      ("results.json", "\(table.json)\n"), ("table.md", table.markdown), ("table.csv", table.csv),
+      ("classes.csv", table.classCSV), ("report.html", table.page),
+    ] {
+      try AtomicFile.write(Array(text.utf8), to: "\(folder)/\(name)")
+    }
+  }
+}

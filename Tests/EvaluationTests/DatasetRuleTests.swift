@@ -1,0 +1,105 @@
+import Evaluation
+import Foundation
+import Tensor
+import TestSupport
+import Testing
+
+/// Rules of the formats that the trees' scores do not tell apart.
+@Suite struct DatasetRuleTests {
+  @Test func compressedRunLengthsSayWhatPolygonsSay() throws {
+    let folder = try TemporaryFolder(), tree = try folder.copy("coco")
+    let polygons = try DatasetTrees.open("coco-object", tree)
+    let file = "\(tree)/annotations/instances_val2017.json"
+    try FileManager.default.removeItem(atPath: file)
+    try FileManager.default.copyItem(atPath: "\(tree)/annotations/instances_val2017_rle.json", toPath: file)
+    let runs = try DatasetTrees.open("coco-object", tree)
+    #expect(runs.count == 12)
+    for index in 0..<runs.count {
+      let one = try runs.example(index).labels, other = try polygons.example(index).labels
+      #expect(one == other, "\(runs.id(index))")
+    }
+  }
+
+  @Test func originalLabelsOfPascalContextSayWhatConvertedMasksSay() throws {
+    let folder = "\(DatasetTrees.root)/pascal-context"
+    let converted = try DatasetTrees.open("context60", folder), raw = try DatasetTrees.open("context60-mat", folder)
+    #expect(raw.count == converted.count)
+    for index in 0..<raw.count {
+      let one = try raw.example(index).labels, other = try converted.example(index).labels
+      #expect(one == other)
+    }
+  }
+
+  @Test func bothFormsOfAManifestSayTheSame() throws {
+    let folder = try TemporaryFolder(), tree = try folder.copy("folder")
+    let table = try DatasetTrees.open("folder", tree)
+    try FileManager.default.removeItem(atPath: "\(tree)/manifest.csv")
+    let lines = try DatasetTrees.open("folder", tree)
+    #expect(lines.classes == table.classes)
+    #expect((0..<lines.count).map(lines.id) == (0..<table.count).map(table.id))
+    for index in 0..<lines.count {
+      let one = try lines.example(index).labels, other = try table.example(index).labels
+      #expect(one == other)
+    }
+  }
+
+  @Test func aLinkThatLeadsOutIsReadOnlyWhenAllowed() throws {
+    let folder = try TemporaryFolder(), tree = try folder.copy("voc2012")
+    let picture = "\(tree)/VOCdevkit/VOC2012/JPEGImages/2007_001071.jpg", outside = "\(folder.path)/elsewhere.jpg"
+    try FileManager.default.moveItem(atPath: picture, toPath: outside)
+    try FileManager.default.createSymbolicLink(atPath: picture, withDestinationPath: outside)
+    let format = try #require(DatasetFormat.named("voc2012"))
+    let strict = try format(tree), free = try format(tree, followsLinks: true)
+    let index = try #require((0..<strict.count).first { strict.id($0) == "2007_001071" })
+    let problem = try #require(throws: DatasetProblem.self) { try strict.example(index) }
+    #expect(problem.path == "VOCdevkit/VOC2012/JPEGImages/2007_001071.jpg")
+    #expect(problem.reason.contains("link"))
+    let read = try free.example(index)
+    #expect(read.id == "2007_001071")
+  }
+
+  @Test func framesOfAVideoFollowEachOtherAndAreOneClip() throws {
+    let dataset = try DatasetTrees.open("vspw", "\(DatasetTrees.root)/vspw")
+    let units = MapEvaluation(dataset).units
+    #expect(units.map(\.count) == [4, 4, 4])
+    let clip = try dataset.clip(units[0])
+    #expect(clip.frames.shape.count == 4 && clip.frames.shape[0] == 4)
+    #expect(clip.labels.count == clip.frames.count / 3)
+  }
+
+  @Test func testSplitsOfDAVISAreScoredOnTheirFirstFrames() throws {
+    let folder = try TemporaryFolder(), tree = try folder.copy("davis2017")
+    try Data(#"{"moon-test": {"1": "moon"}}"#.utf8).write(to: URL(fileURLWithPath: "\(tree)/davis_semantics.json"))
+    let format = try #require(DatasetFormat.named("davis2017"))
+    let dataset = try format(tree, split: "test-dev")
+    #expect((0..<dataset.count).map(dataset.id) == ["moon-test/00000"])
+  }
+
+  @Test func voidPixelsOfUnsupervisedMasksAreLeftOut() throws {
+    let dataset = try DatasetTrees.open("davis2017-unsupervised", "\(DatasetTrees.root)/davis2017")
+    let examples = try (0..<dataset.count).map(dataset.example)
+    #expect(examples.contains { $0.labels.contains(SegmentationExample.void) })
+    #expect(examples.flatMap(\.warnings).isEmpty)
+  }
+
+  @Test func scenesAreADataSetToo() throws {
+    let dataset = try DatasetTrees.open("scenes", EmbeddedScenes.path)
+    let example = try dataset.example(0)
+    #expect(dataset.count == 100)
+    #expect(example.frames.shape == [1, 128, 128, 3])
+    #expect(example.concepts?.isEmpty == false && example.prompt != nil && example.noiseSeed != nil)
+    #expect(!example.present.isEmpty)
+  }
+
+  @Test(arguments: ["..", "a/b", ""]) func aSplitIsAName(_ split: String) throws {
+    let format = try #require(DatasetFormat.named("voc2012"))
+    #expect(throws: DatasetProblem.self) { _ = try format("\(DatasetTrees.root)/voc2012", split: split) }
+  }
+
+  @Test func aFolderThatIsNotThereIsNamed() throws {
+    for format in DatasetFormat.all {
+      let problem = try #require(throws: (any Error).self) { _ = try format("nowhere/at/all") }
+      #expect("\(problem)".contains("nowhere/at/all"))
+    }
+  }
+}

@@ -1,0 +1,5 @@
+import EmbeddedModels
+
+enum EmbeddedScenes {
+  static let path = EmbeddedModel.tinyFlux.scenes
+}
