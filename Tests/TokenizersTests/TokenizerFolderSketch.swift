@@ -1,5 +1,4 @@
 import Foundation
-import Models
 import Tokenizers
 
 /// A tokenizer folder that a test writes: small vocabularies of its own, or damaged files.
