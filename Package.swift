@@ -55,7 +55,8 @@ let package = Package(
       ],
       swiftSettings: settings),
     .executableTarget(
-      name: "fuzz-formats", dependencies: ["Formats", "Tensor"], path: "Tools/fuzz", exclude: ["README.md"],
+      name: "fuzz", dependencies: ["Evaluation", "Formats", "Models", "NN", "Tensor", "Tokenizers"], path: "Tools/fuzz",
+      exclude: ["README.md", "corpus", "guided.sh"],
       swiftSettings: settings),
     .target(
       name: "TestSupport", dependencies: ["Formats", "Tensor"], path: "Tests/TestSupport", swiftSettings: settings),

@@ -52,12 +52,27 @@ public struct SceneSet: Sendable {
   private static func decode<Value: Decodable>(_ type: Value.Type, _ path: String) throws -> Value {
     let file: MappedFile
     do { file = try MappedFile(path: path) } catch { throw SceneSetError(path, .missingFile) }
+    return try decode(type, file)
+  }
+
+  private static func decode<Value: Decodable>(_ type: Value.Type, _ file: MappedFile) throws -> Value {
+    let path = file.path
     guard file.count <= 1 << 26 else { throw SceneSetError(path, .badJSON("\(file.count) bytes, expected fewer")) }
     do {
       return try JSONDecoder().decode(type, from: file.withBytes { Data($0) })
     } catch let error as DecodingError {
       throw SceneSetError(path, .badJSON(error.summary))
     }
+  }
+}
+
+extension SceneSet {
+  /// Reads `manifest.json` and `evaluation.json` without the pictures that they name.
+  ///
+  /// - Throws: `SceneSetError`
+  package static func check(manifest: MappedFile, evaluation: MappedFile) throws {
+    _ = try decode(Manifest.self, manifest)
+    try decode(Evaluation.self, evaluation).check(evaluation.path)
   }
 }
 

@@ -47,7 +47,7 @@ public struct ModelFolder: Sendable {
     try SafetensorsWeights(folder: folder(component))
   }
 
-  private struct Index: Decodable {
+  package struct Index: Decodable {
     let pipelineClass: String
     let components: Set<String>
 
@@ -58,7 +58,7 @@ public struct ModelFolder: Sendable {
       init?(intValue: Int) { nil }
     }
 
-    init(from decoder: any Decoder) throws {
+    package init(from decoder: any Decoder) throws {
       let values = try decoder.container(keyedBy: Key.self)
       pipelineClass = try values.decode(String.self, forKey: Key(stringValue: "_class_name"))
       components = Set(
