@@ -3,10 +3,12 @@
 #include "CSignals.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -92,6 +94,20 @@ void cs_remove_temporaries(void) {
     for (int index = 0; index < slots_per_block; index++)
       if (atomic_load(&block->slots[index].base)) unlink(atomic_load(&block->slots[index].path));
   errno = before;
+}
+
+size_t cs_rename_all(char *const *from, char *const *to, size_t count) {
+  for (size_t index = 0; index < count; index++)
+    if (rename(from[index], to[index]) != 0) return index;
+  return count;
+}
+
+void cs_start_writing(int descriptor) {
+#if defined(__linux__)
+  sync_file_range(descriptor, 0, 0, SYNC_FILE_RANGE_WRITE);
+#else
+  (void)descriptor;
+#endif
 }
 
 static volatile sig_atomic_t lost_page_code = 2;

@@ -37,6 +37,14 @@ public final class AtomicFile {
     buffer.reserveCapacity(Self.bufferSize)
   }
 
+  /// Whether a file could be put in this place, as far as that can be told without writing one.
+  ///
+  /// - Throws: `FileError` when a folder is there
+  public static func check(_ path: String) throws {
+    var status = stat()
+    if stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR { throw FileError("write", path, code: EISDIR) }
+  }
+
   deinit {
     close(descriptor)
     if !isCommitted { unlink(temporaryPath) }
@@ -115,8 +123,7 @@ public final class AtomicFile {
 /// - Throws: `FileError`, also where `path` is a folder or empty, which nothing could be renamed to
 func createTemporary(beside path: String) throws -> (descriptor: Int32, path: String) {
   guard !path.isEmpty, !path.utf8.contains(0) else { throw FileError("write", path, code: ENOENT) }
-  var status = stat()
-  if stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR { throw FileError("write", path, code: EISDIR) }
+  try AtomicFile.check(path)
   for _ in 0..<16 {
     let candidate = temporaryName(beside: path)
     let descriptor = open(candidate, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
@@ -127,7 +134,7 @@ func createTemporary(beside path: String) throws -> (descriptor: Int32, path: St
 }
 
 /// `path.part-…`. A name that is too long for the file system with the ending is cut before it.
-private func temporaryName(beside path: String) -> String {
+func temporaryName(beside path: String) -> String {
   let ending = temporaryMark + String(UInt64.random(in: 0 ... .max), radix: 36)
   let start = path.utf8.lastIndex(of: UInt8(ascii: "/")).map { path.utf8.index(after: $0) } ?? path.utf8.startIndex
   let name = path[start...]

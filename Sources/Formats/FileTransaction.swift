@@ -74,31 +74,48 @@ public final class FileTransaction {
     }
   }
 
-  /// Gives all files their names.
+  /// Gives all files their names, or, when one cannot have its name, none.
   ///
   /// - Parameter synchronised: waits until their bytes are on the disk before any is renamed
-  /// - Throws: `FileError`; before the first file is renamed unless a folder vanishes or is put in a file's place in the
-  ///   meantime
+  /// - Throws: `FileError`
   public func commit(synchronised: Bool = false) throws {
     for file in staged {
-      var status = stat()
-      if stat(file.path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR {
-        throw FileError("replace", file.path, code: EISDIR)
-      }
-      if synchronised { try synchronise(file.temporary) }
+      try AtomicFile.check(file.path)
+      try write(file.temporary, isAwaited: synchronised)
     }
-    for file in staged {
-      guard rename(file.temporary, file.path) == 0 else { throw FileError("replace", file.path) }
+    let earlier = staged.map { keepEarlier($0.path) }
+    defer { for case let path? in earlier { unlink(path) } }
+    let from = staged.map { strdup($0.temporary) }, to = staged.map { strdup($0.path) }
+    defer { for path in from + to { free(path) } }
+    let done = cs_rename_all(from, to, staged.count)
+    guard done == staged.count else {
+      let error = FileError("replace", staged[done].path)
+      for index in 0..<done {
+        if let path = earlier[index] { rename(path, staged[index].path) } else { unlink(staged[index].path) }
+      }
+      throw error
     }
     isCommitted = true
     for file in staged { cs_temporary_remove(file.registration) }
   }
 
-  private func synchronise(_ path: String) throws {
+  /// A second name for the file that is going to be replaced: to put it back, and because giving up its space, which the
+  /// last name does, takes longer than a renaming. nil where there is none, or the file system knows no second names.
+  private func keepEarlier(_ path: String) -> String? {
+    let second = temporaryName(beside: path)
+    return link(path, second) == 0 ? second : nil
+  }
+
+  /// Brings a file's bytes on their way to the disk.
+  private func write(_ path: String, isAwaited: Bool) throws {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { throw FileError("synchronise", path) }
     defer { close(descriptor) }
-    guard fsync(descriptor) == 0 else { throw FileError("synchronise", path) }
+    if !isAwaited {
+      cs_start_writing(descriptor)
+    } else if fsync(descriptor) != 0 {
+      throw FileError("synchronise", path)
+    }
   }
 
   /// Removes what runs that were killed have left in a folder: files of this type's temporary names. Only for who knows

@@ -67,7 +67,8 @@ public final class MappedFile: Sendable {
     switch status.st_mode & S_IFMT {
     case S_IFREG: return
     case S_IFDIR: throw FileError("open", path, code: EISDIR)
-    default: throw FileError("open", path, code: EINVAL, reason: "expected a regular file, not a pipe, socket or device")
+    default:
+      throw FileError("open", path, code: EINVAL, reason: "expected a regular file, not a pipe, socket or device")
     }
   }
 

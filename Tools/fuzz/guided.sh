@@ -8,6 +8,7 @@ cd "$(dirname "$0")/../.."
 inputs=${1:?usage: Tools/fuzz/guided.sh INPUTS [READER…]}
 shift
 build=.build-fuzz
+export ASAN_OPTIONS=detect_leaks=0  # what main holds is no leak
 swift_library=$(swift -print-target-info | sed -nE 's/.*"runtimeResourcePath": "(.*)".*/\1/p')
 runtime=$(find "$swift_library/clang/lib" "$(dirname "$swift_library")/clang" -name 'libclang_rt.fuzzer_no_main-*.a' 2>/dev/null | head -n 1)
 [ -n "$runtime" ] || { echo "guided.sh: this toolchain has no libFuzzer" >&2; exit 1; }

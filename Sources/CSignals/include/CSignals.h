@@ -13,6 +13,14 @@ void cs_temporary_remove(size_t temporary);
 // Removes the files. May be called from a signal handler.
 void cs_remove_temporaries(void);
 
+// Gives files their names, one right after the other: nothing else is done in between, so that a program that is killed
+// meets the moment hardly ever. Returns how many were renamed; errno tells why not all.
+size_t cs_rename_all(char *const *from, char *const *to, size_t count);
+
+// Starts writing a file's bytes to the disk, without waiting. Renaming a file over another does that first on ext4, which
+// takes a thousand times as long as the renaming.
+void cs_start_writing(int descriptor);
+
 // From now on a page of a mapped file that the disk no longer has (the file was truncated, the disk or the network went)
 // ends the program with one message that names the file, and this exit code; half-written files are removed. A bus
 // error elsewhere ends the program as it would have.

@@ -141,7 +141,9 @@ extension SceneSet {
       {
         throw fail("noise_shape \(noise_shape): expected [1, tokens, channels]")
       }
-      guard (1...1 << 16).contains(max_sequence_length) else { throw fail("max_sequence_length \(max_sequence_length)") }
+      guard (1...1 << 16).contains(max_sequence_length) else {
+        throw fail("max_sequence_length \(max_sequence_length)")
+      }
       for run in scenes {
         guard !run.concepts.isEmpty, Set(run.concepts).count == run.concepts.count else {
           throw fail("\(run.image): expected concepts, each once, found \(run.concepts)")
