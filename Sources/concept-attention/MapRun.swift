@@ -21,6 +21,7 @@ struct MapRun {
     self.concepts = concepts
     self.output = output
     self.names = names
+    if !output.force { try RunNeeds.check(model.convertedBytes(), of: "converting the weights") }
     pipeline = try model.open()
     clock.end(\.opening)
   }
@@ -46,7 +47,7 @@ struct MapRun {
     _ body: ([any AttentionProcessor], @escaping (GenerationStep) throws -> Void) throws -> Outcome
   ) throws {
     let method = try concepts.mapMethod()
-    if !output.force { try needs.check() }
+    if !output.force { try RunNeeds.check(needs.memory, of: "this run") }
     let folder = try RunFolder(
       output.output, folders: output.folders(seeds: seeds), names: ArtifactWriter.fileNames(concepts: names),
       files: output.saveTensors.map { [$0] } ?? [], bytes: output.force ? nil : needs.disk)

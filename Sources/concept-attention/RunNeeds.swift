@@ -36,10 +36,10 @@ struct RunNeeds {
   }
 
   /// - Throws: `InputError` with both numbers when this process may not take so much
-  func check(_ allowance: Memory.Allowance? = Memory.allowance) throws {
-    guard let allowance, memory > allowance.bytes else { return }
+  static func check(_ bytes: Int, of what: String, _ allowance: Memory.Allowance? = Memory.allowance) throws {
+    guard let allowance, bytes > allowance.bytes else { return }
     throw InputError(
-      "this run takes some \(byteText(memory)) of memory beside the model's files, and \(allowance.source) leaves "
+      "\(what) takes some \(byteText(bytes)) of memory beside the model's files, and \(allowance.source) leaves "
         + "\(byteText(allowance.bytes)); fewer or smaller pictures take less, --force starts all the same")
   }
 
