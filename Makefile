@@ -4,27 +4,37 @@
 PEER_PYTHON ?= python3
 # More arguments for the benchmarks: make bench BENCH_ARGS="--filter 'attention|conv2d' --threads 1"
 BENCH_ARGS ?=
+PREFIX ?= /usr/local
+FUZZ_SECONDS ?= 60
 
 swift_files := Package.swift Benchmarks/Package.swift Sources Tests Benchmarks/Sources Benchmarks/Tests
 bench := Benchmarks/.build/release/bench
 quiet_build := swift build -c release --quiet
 
-.PHONY: help setup build demo test bench bench-peers peer-check bench-build docs format lint clean
+.PHONY: help setup build install demo test sanitize fuzz bench bench-peers peer-check bench-build docs format lint clean
 
 help:
 	@echo 'make demo         a picture and its concept maps by the model that comes along, into demo/'
 	@echo 'make test         build everything in release mode and run the tests'
 	@echo 'make bench        measure the operations on the shapes of real models'
 	@echo 'make bench-peers  the same in turns with PyTorch (PEER_PYTHON names its Python), as a table'
+	@echo 'make install      program, embedded models and shell completions below PREFIX (/usr/local unless given)'
+	@echo 'make sanitize     the tests of kernels and files under AddressSanitizer, UndefinedBehaviorSanitizer, ThreadSanitizer'
+	@echo 'make fuzz         changed files into every reader, under AddressSanitizer, for FUZZ_SECONDS (60)'
 	@echo 'make docs         documentation into docs-build/, warnings are errors'
 	@echo 'make format       format all Swift files; make lint only checks'
-	@echo 'make setup        install missing system packages, or say which'
+	@echo 'make setup        install missing system packages, or say which; Tools/setup.sh --dry-run only says'
 
 setup:
 	@Tools/setup.sh
 
 build: setup
 	swift build -c release
+
+# The program looks for the models beside itself and in ../share; DESTDIR is for who makes packages.
+install: setup
+	swift build -c release --product concept-attention
+	Tools/install.sh "$(DESTDIR)$(PREFIX)"
 
 demo: setup
 	swift build -c release --product concept-attention
@@ -36,6 +46,15 @@ test: setup
 	swift build -c release --build-tests
 	swift test -c release --skip-build --disable-testable-imports --disable-xctest --quiet
 	CK_ISA=generic swift test -c release --skip-build --disable-testable-imports --disable-xctest --quiet --filter '^(Tensor|Formats|NN)Tests\.'
+
+# Under sanitizers, in build folders of their own: the C kernels of every instruction set this CPU has, and the readers.
+# What ThreadSanitizer reports falsely is listed, with the reason, in Tools/sanitizers/.
+sanitize: setup
+	Tools/sanitize.sh
+
+fuzz: setup
+	swift build -c release --sanitize=address --scratch-path .build-asan --product fuzz
+	.build-asan/release/fuzz --seconds $(FUZZ_SECONDS)
 
 bench-build: setup
 	@cd Benchmarks && $(quiet_build) --product bench

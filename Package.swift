@@ -21,7 +21,7 @@ let package = Package(
     .executable(name: "concept-attention", targets: ["concept-attention"]),
   ],
   dependencies: [
-    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+    .package(url: "https://github.com/apple/swift-argument-parser", .upToNextMinor(from: "1.8.2"))
   ],
   targets: [
     .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
@@ -32,8 +32,9 @@ let package = Package(
     .systemLibrary(name: "CHDF5", pkgConfig: "hdf5", providers: [.apt(["libhdf5-dev"])]),
     .target(name: "CKernels"),
     .target(name: "CImageCodecs", dependencies: ["CPNG", "CJPEG"]),
+    .target(name: "CSignals"),
     .target(name: "Tensor", dependencies: ["CKernels", "COpenBLAS", "CLAPACKE"], swiftSettings: settings),
-    .target(name: "Formats", dependencies: ["CImageCodecs", "CZlib", "Tensor"], swiftSettings: settings),
+    .target(name: "Formats", dependencies: ["CImageCodecs", "CSignals", "CZlib", "Tensor"], swiftSettings: settings),
     .target(name: "NN", dependencies: ["Tensor"], swiftSettings: settings),
     .target(name: "Tokenizers", dependencies: ["Formats", "Tensor"], swiftSettings: settings),
     .target(name: "Models", dependencies: ["Formats", "NN", "Tensor", "Tokenizers"], swiftSettings: settings),
@@ -54,7 +55,8 @@ let package = Package(
       ],
       swiftSettings: settings),
     .executableTarget(
-      name: "fuzz-formats", dependencies: ["Formats", "Tensor"], path: "Tools/fuzz", exclude: ["README.md"],
+      name: "fuzz", dependencies: ["Evaluation", "Formats", "Models", "NN", "Tensor", "Tokenizers"], path: "Tools/fuzz",
+      exclude: ["README.md", "corpus", "guided.sh"],
       swiftSettings: settings),
     .target(
       name: "TestSupport", dependencies: ["Formats", "Tensor"], path: "Tests/TestSupport", swiftSettings: settings),

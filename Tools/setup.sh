@@ -1,9 +1,16 @@
 #!/usr/bin/env bash
 # Makes this machine ready to build: checks Swift and the system libraries, installs missing packages with apt-get when
 # it may, and otherwise prints the one command to run and exits with 1. Says nothing when nothing is missing.
+#   Tools/setup.sh --dry-run    says what it would install, and installs nothing
 set -euo pipefail
 
 minimum_swift=6.2
+dry_run=no
+case "${1:-}" in
+  "") ;;
+  --dry-run) dry_run=yes ;;
+  *) printf 'usage: Tools/setup.sh [--dry-run]\n' >&2; exit 2 ;;
+esac
 
 # The pkg-config modules that Package.swift names, and the Debian and Ubuntu packages they come from.
 modules=(openblas lapacke libpng libjpeg zlib hdf5)
@@ -63,6 +70,14 @@ install_packages() {
 
 check_swift
 mapfile -t missing < <(missing_packages | tr ' ' '\n')
+if [ "$dry_run" = yes ]; then
+  if [ "${#missing[@]}" -eq 0 ]; then
+    echo "setup: nothing is missing"
+  else
+    echo "setup: would run: apt-get update && apt-get install -y --no-install-recommends ${missing[*]}"
+  fi
+  exit 0
+fi
 if [ "${#missing[@]}" -gt 0 ]; then
   install_packages "${missing[@]}"
   mapfile -t missing < <(missing_packages | tr ' ' '\n')

@@ -30,53 +30,60 @@ struct RunMaps {
   var average: Tensor { shown[0] }
 }
 
-/// One concept's map in colour.
-struct Rendering {
+/// What the colours of one concept's map stand for.
+struct ConceptRange {
   let concept: String
   let range: ClosedRange<Float>
+}
+
+/// One concept's map in colour.
+struct Rendering {
   /// `u8`, `[height, width, 3]`
   let heatmap, overlay: Tensor
 }
 
 extension ArtifactWriter {
-  func renderings(of maps: RunMaps, over image: Tensor) -> [Rendering] {
+  func ranges(of maps: RunMaps) -> [ConceptRange] {
     let ranges = maps.concepts.indices.map { valueRange(maps.average[$0]) }
     let lowest = ranges.map(\.lowerBound).min() ?? 0
     let highest = ranges.map(\.upperBound).max() ?? 0
-    return maps.concepts.enumerated().map { index, concept in
-      let range = scaling == .shared ? lowest...highest : ranges[index]
-      // Bicubic curves swing beyond the values between which they pass; the colour map holds them to the range.
-      let map = maps.average[index].resized(
-        height: image.shape[0], width: image.shape[1], mode: .bicubic, antialias: true)
-      let heatmap = colorMap(map, range: range)
-      return Rendering(concept: concept, range: range, heatmap: heatmap, overlay: blended(image, heatmap))
+    return zip(maps.concepts, ranges).map {
+      ConceptRange(concept: $0, range: scaling == .shared ? lowest...highest : $1)
     }
   }
 
-  func contactSheet(_ image: Tensor, _ renderings: [Rendering], title: String) -> ContactSheet {
-    let size = "\(image.shape[1]) x \(image.shape[0])"
-    let cells = renderings.map { rendering in
-      let (low, high) = (shortNumber(rendering.range.lowerBound), shortNumber(rendering.range.upperBound))
-      return ContactSheet.Cell(rendering.overlay, caption: rendering.concept, detail: "\(low) to \(high), \(colorMap)")
-    }
-    return ContactSheet(title: title, cells: [.init(image, caption: "picture", detail: size)] + cells)
+  /// - Parameter map: `[height, width]`
+  func rendering(of map: Tensor, _ range: ClosedRange<Float>, over image: Tensor) -> Rendering {
+    // Bicubic curves swing beyond the values between which they pass; the colour map holds them to the range.
+    let map = map.resized(height: image.shape[0], width: image.shape[1], mode: .bicubic, antialias: true)
+    let heatmap = colorMap(map, range: range)
+    return Rendering(heatmap: heatmap, overlay: blended(image, heatmap))
+  }
+
+  /// A concept's cell of the contact sheet, with the picture as small as it is shown: of one rendering after the other
+  /// nothing else stays in memory.
+  func cell(_ rendering: Rendering, _ concept: ConceptRange, layout: ContactSheet.Layout) -> ContactSheet.Cell {
+    let (low, high) = (shortNumber(concept.range.lowerBound), shortNumber(concept.range.upperBound))
+    let shown = rendering.overlay.resizedImage(height: layout.cellHeight, width: layout.cellWidth, filter: .bicubic)
+    return ContactSheet.Cell(shown, caption: concept.concept, detail: "\(low) to \(high), \(colorMap)")
   }
 
   func metadataJSON(
-    title: String, maps: RunMaps, _ renderings: [Rendering], files: [String], run: some Encodable
+    title: String, maps: RunMaps, _ ranges: [ConceptRange], files: [String], run: some Encodable, id: RunID
   ) throws -> [UInt8] {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
     encoder.keyEncodingStrategy = .convertToSnakeCase
     encoder.nonConformingFloatEncodingStrategy = .convertToString(
       positiveInfinity: "Infinity", negativeInfinity: "-Infinity", nan: "NaN")
-    let concepts = zip(renderings, FileNames.stems(maps.concepts)).map { rendering, stem in
+    let concepts = zip(ranges, FileNames.stems(maps.concepts)).map { shown, stem in
       ConceptDescription(
-        name: rendering.concept, minimum: rendering.range.lowerBound, maximum: rendering.range.upperBound,
+        name: shown.concept, minimum: shown.range.lowerBound, maximum: shown.range.upperBound,
         heatmap: "heatmap-\(stem).png", overlay: "overlay-\(stem).png")
     }
     let description = RunDescription(
-      title: title, concepts: concepts, maps: maps.names, colorMap: colorMap, scaling: scaling, files: files, run: run)
+      title: title, runId: id.run, imageId: id.image, concepts: concepts, maps: maps.names, colorMap: colorMap,
+      scaling: scaling, files: files, run: run)
     return try Array(encoder.encode(description))
   }
 
@@ -106,6 +113,8 @@ private struct ConceptDescription: Encodable {
 /// `metadata.json`
 private struct RunDescription<Run: Encodable>: Encodable {
   let title: String
+  /// See `RunID`.
+  let runId, imageId: String
   let concepts: [ConceptDescription]
   let maps: [String]
   let colorMap: ColorMap

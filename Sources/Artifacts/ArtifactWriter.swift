@@ -11,6 +11,8 @@ import Tensor
 /// - `maps.safetensors` and `maps.npz`, values before colour: `average` and, where kept, `layer.N`, `step.N`, `head.N`
 /// - `metadata.json`
 /// - `report.html`, one page that needs nothing else
+///
+/// Files of one run can be told from those of another: see ``RunID``.
 public struct ArtifactWriter: Sendable {
   public var folder: String
   public var colorMap: ColorMap
@@ -40,7 +42,13 @@ public struct ArtifactWriter: Sendable {
     }
   }
 
-  /// Writes everything for one picture.
+  /// The names of the files that are written for one picture, in order.
+  public static func fileNames(concepts: [String]) -> [String] {
+    ["image.png"] + FileNames.stems(concepts).flatMap { ["heatmap-\($0).png", "overlay-\($0).png"] }
+      + ["contact-sheet.png", "maps.safetensors", "maps.npz", "metadata.json", "report.html"]
+  }
+
+  /// Writes everything for one picture. The files appear together, when all are complete.
   ///
   /// - Parameters:
   ///   - image: `u8`, `[height, width, 3]`
@@ -54,27 +62,64 @@ public struct ArtifactWriter: Sendable {
   public func write(
     image: Tensor, maps: SaliencyMaps, title: String, metadata: some Encodable, picture: Int = 0, frame: Int = 0
   ) throws -> [String] {
+    let transaction = FileTransaction()
+    let paths = try write(
+      image: image, maps: maps, title: title, metadata: metadata, picture: picture, frame: frame,
+      in: transaction)
+    try transaction.commit()
+    return paths
+  }
+
+  /// The same as part of a transaction: nothing appears until it is committed.
+  public func write(
+    image: Tensor, maps: SaliencyMaps, title: String, metadata: some Encodable, picture: Int = 0, frame: Int = 0,
+    in transaction: FileTransaction
+  ) throws -> [String] {
     guard image.dtype == .u8, image.rank == 3, image.shape[2] == 3, image.shape[0] > 0, image.shape[1] > 0 else {
       throw ArtifactError.notAPicture("\(image.dtype) \(image.shape)")
     }
-    let run = RunMaps(maps, picture: picture, frame: frame)
-    let renderings = renderings(of: run, over: image)
-    let stems = FileNames.stems(maps.concepts)
-    let pictures =
-      [("image.png", image)]
-      + zip(stems, renderings).flatMap { [("heatmap-\($0).png", $1.heatmap), ("overlay-\($0).png", $1.overlay)] }
-      + [("contact-sheet.png", contactSheet(image, renderings, title: title).rendered())]
-    let files = pictures.map(\.0) + ["maps.safetensors", "maps.npz", "metadata.json", "report.html"]
-    let description = try metadataJSON(title: title, maps: run, renderings, files: files, run: metadata)
+    let run = RunMaps(maps, picture: picture, frame: frame), ranges = ranges(of: run)
+    let files = Self.fileNames(concepts: maps.concepts), id = RunID(image, run)
+    let description = try metadataJSON(title: title, maps: run, ranges, files: files, run: metadata, id: id)
+    try writePictures(image, run, ranges, title: title, id, transaction)
+    try writeValues(run, id, transaction)
+    try AtomicFile.write(description, to: transaction.stage(path("metadata.json")))
     let report = try Report(
       title: title, image: image, maps: run, colorMap: colorMap, scaling: scaling, metadata: description)
-    for (name, pixels) in pictures { try PNG.write(pixels, to: path(name)) }
-    let names = try String(decoding: JSONEncoder().encode(maps.concepts), as: UTF8.self)
-    try SafetensorsFile.write(run.tensors, to: path("maps.safetensors"), metadata: ["concepts": names])
-    try NpzFile.write(run.tensors, to: path("maps.npz"), compressed: true)
-    try AtomicFile.write(description, to: path("metadata.json"))
-    try AtomicFile.write(Array(report.page.utf8), to: path("report.html"))
+    try AtomicFile.write(Array(report.page.utf8), to: transaction.stage(path("report.html")))
     return files.map(path)
+  }
+
+  /// One concept after the other: what is in memory does not grow with their number.
+  private func writePictures(
+    _ image: Tensor, _ maps: RunMaps, _ ranges: [ConceptRange], title: String, _ id: RunID,
+    _ transaction: FileTransaction
+  ) throws {
+    func write(_ pixels: Tensor, _ name: String) throws {
+      try PNG.write(pixels, to: transaction.stage(path(name)), texts: [PNG.Text(RunID.key, id.run)])
+    }
+    // The picture is the same whatever was looked for in it, and so is its file.
+    try PNG.write(image, to: transaction.stage(path("image.png")), texts: [PNG.Text(RunID.imageKey, id.image)])
+    let (height, width) = (image.shape[0], image.shape[1])
+    let layout = ContactSheet.Layout(
+      cells: ranges.count + 1, height: height, width: width, hasTitle: !title.isEmpty)
+    var cells = [ContactSheet.Cell(image, caption: "picture", detail: "\(width) x \(height)")]
+    for (index, stem) in FileNames.stems(maps.concepts).enumerated() {
+      let rendering = rendering(of: maps.average[index], ranges[index].range, over: image)
+      try write(rendering.heatmap, "heatmap-\(stem).png")
+      try write(rendering.overlay, "overlay-\(stem).png")
+      cells.append(cell(rendering, ranges[index], layout: layout))
+    }
+    try write(ContactSheet(title: title, cells: cells).rendered(), "contact-sheet.png")
+  }
+
+  private func writeValues(_ maps: RunMaps, _ id: RunID, _ transaction: FileTransaction) throws {
+    let names = try String(decoding: JSONEncoder().encode(maps.concepts), as: UTF8.self)
+    try SafetensorsFile.write(
+      maps.tensors, to: transaction.stage(path("maps.safetensors")), metadata: ["concepts": names, RunID.key: id.run])
+    var arrays = maps.tensors
+    arrays[RunID.key] = Tensor(scalars: Array(id.run.utf8), shape: [id.run.utf8.count])
+    try NpzFile.write(arrays, to: transaction.stage(path("maps.npz")), compressed: true)
   }
 
   private func path(_ name: String) -> String { folder.hasSuffix("/") ? folder + name : folder + "/" + name }

@@ -66,8 +66,10 @@ public struct ContactSheet {
     canvas.draw(title, y: Self.margin, x: Self.margin, width: titleWidth, scale: Self.letterScale, level: 255)
     for (index, cell) in cells.enumerated() {
       let (y, x) = layout.origin(index)
+      let size = (layout.cellHeight, layout.cellWidth)
+      let isSmall = (cell.picture.shape[0], cell.picture.shape[1]) == size
       canvas.draw(
-        cell.picture.resizedImage(height: layout.cellHeight, width: layout.cellWidth, filter: .bicubic), y: y, x: x)
+        isSmall ? cell.picture : cell.picture.resizedImage(height: size.0, width: size.1, filter: .bicubic), y: y, x: x)
       let captionY = y + layout.cellHeight + 6
       canvas.draw(cell.caption, y: captionY, x: x, width: layout.cellWidth, scale: Self.letterScale, level: 235)
       let detailY = captionY + BitmapFont.glyphHeight * Self.letterScale + 4

@@ -24,9 +24,11 @@ typedef struct {
   _Atomic uint32_t sleepers;
   _Atomic uint32_t done __attribute__((aligned(64)));
   _Atomic uint32_t helpers_allowed;
-  size_t chunks;
-  ck_chunk_fn fn;
-  void *context;
+  // What the region is. A late worker may read these while the next region is being written, and then discards what it
+  // read: see drain().
+  _Atomic size_t chunks;
+  _Atomic(ck_chunk_fn) fn;
+  _Atomic(void *) context;
 } region_t;
 
 static region_t region;
@@ -54,10 +56,12 @@ static void drain(uint32_t epoch) {
   for (;;) {
     uint64_t ticket = atomic_load_explicit(&region.ticket, memory_order_acquire);
     if ((uint32_t)(ticket >> 32) != epoch) return;
-    const size_t chunk = (uint32_t)ticket, chunks = region.chunks;
+    // Each of these is stored with release after the last region's ticket was closed, and loaded with acquire: whoever
+    // reads a later region's value also sees the ticket closed, on CPUs that reorder stores too, and claims nothing.
+    const size_t chunk = (uint32_t)ticket, chunks = atomic_load_explicit(&region.chunks, memory_order_acquire);
+    const ck_chunk_fn fn = atomic_load_explicit(&region.fn, memory_order_acquire);
+    void *const context = atomic_load_explicit(&region.context, memory_order_acquire);
     if (chunk >= chunks) return;
-    const ck_chunk_fn fn = region.fn;
-    void *const context = region.context;
     // Succeeds only while this epoch's region is still open, so what was read above belongs to it.
     if (!atomic_compare_exchange_weak(&region.ticket, &ticket, ticket + 1)) continue;
     fn(context, chunk);
@@ -139,9 +143,9 @@ void ck_pool_run(size_t chunks, ck_chunk_fn fn, void *context) {
   const uint32_t epoch = atomic_load(&region.epoch) + 1;
   // Close the last region's tickets before the fields change, so that no late worker pairs old and new.
   atomic_store(&region.ticket, ((uint64_t)epoch << 32) | UINT32_MAX);
-  region.fn = fn;
-  region.context = context;
-  region.chunks = chunks;
+  atomic_store_explicit(&region.fn, fn, memory_order_release);
+  atomic_store_explicit(&region.context, context, memory_order_release);
+  atomic_store_explicit(&region.chunks, chunks, memory_order_release);
   atomic_store(&region.helpers_allowed, (uint32_t)threads);
   atomic_store(&region.done, 0);
   atomic_store(&region.ticket, (uint64_t)epoch << 32);

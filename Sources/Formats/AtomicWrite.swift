@@ -1,5 +1,7 @@
 // Output files: written beside their place under another name, then renamed, so that nobody sees half a file.
 
+import CSignals
+
 #if canImport(Glibc)
   import Glibc
 #elseif canImport(Musl)
@@ -18,6 +20,7 @@
 public final class AtomicFile {
   public let path: String
   private let temporaryPath: String
+  private let registration: Int
   private let descriptor: Int32
   private var isCommitted = false
   private var buffer: [UInt8] = []
@@ -29,13 +32,23 @@ public final class AtomicFile {
   /// - Throws: `FileError` when no file can be created in the folder of `path`
   public init(path: String) throws {
     self.path = path
-    (descriptor, temporaryPath) = try Self.createTemporary(beside: path)
+    (descriptor, temporaryPath) = try createTemporary(beside: path)
+    registration = cs_temporary_add(temporaryPath)
     buffer.reserveCapacity(Self.bufferSize)
+  }
+
+  /// Whether a file could be put in this place, as far as that can be told without writing one.
+  ///
+  /// - Throws: `FileError` when a folder is there
+  public static func check(_ path: String) throws {
+    var status = stat()
+    if stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR { throw FileError("write", path, code: EISDIR) }
   }
 
   deinit {
     close(descriptor)
     if !isCommitted { unlink(temporaryPath) }
+    cs_temporary_remove(registration)
   }
 
   /// Writes `contents` to `path`, atomically.
@@ -74,7 +87,7 @@ public final class AtomicFile {
         pwrite(descriptor, raw.baseAddress.map { $0 + done }, raw.count - done, off_t(offset + done))
       }
       if count < 0, errno == EINTR { continue }
-      guard count > 0 else { throw FileError("write", temporaryPath) }
+      guard count > 0 else { throw FileError("write", path) }
       done += count
     }
   }
@@ -84,7 +97,7 @@ public final class AtomicFile {
   /// - Parameter synchronised: waits until the bytes are on the disk, so that not even a power cut leaves half a file
   public func commit(synchronised: Bool = false) throws {
     try flush()
-    if synchronised, fsync(descriptor) != 0 { throw FileError("synchronise", temporaryPath) }
+    if synchronised, fsync(descriptor) != 0 { throw FileError("synchronise", path) }
     guard rename(temporaryPath, path) == 0 else { throw FileError("replace", path) }
     isCommitted = true
   }
@@ -99,22 +112,38 @@ public final class AtomicFile {
     while let start = rest.baseAddress, rest.count > 0 {
       let count = systemWrite(descriptor, start, rest.count)
       if count < 0, errno == EINTR { continue }
-      guard count > 0 else { throw FileError("write", temporaryPath) }
+      guard count > 0 else { throw FileError("write", path) }
       rest = UnsafeRawBufferPointer(rebasing: rest[count...])
     }
   }
-
-  /// A new file in the folder of `path`, with the permissions of any other new file.
-  private static func createTemporary(beside path: String) throws -> (Int32, String) {
-    for _ in 0..<16 {
-      let candidate = path + ".part-" + String(UInt64.random(in: 0 ... .max), radix: 36)
-      let descriptor = open(candidate, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
-      if descriptor >= 0 { return (descriptor, candidate) }
-      if errno != EEXIST { break }
-    }
-    throw FileError("create", path)
-  }
 }
+
+/// A new file in the folder of `path`, with the permissions of any other new file.
+///
+/// - Throws: `FileError`, also where `path` is a folder or empty, which nothing could be renamed to
+func createTemporary(beside path: String) throws -> (descriptor: Int32, path: String) {
+  guard !path.isEmpty, !path.utf8.contains(0) else { throw FileError("write", path, code: ENOENT) }
+  try AtomicFile.check(path)
+  for _ in 0..<16 {
+    let candidate = temporaryName(beside: path)
+    let descriptor = open(candidate, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
+    if descriptor >= 0 { return (descriptor, candidate) }
+    if errno != EEXIST { break }
+  }
+  throw FileError("create", path)
+}
+
+/// `path.part-…`. A name that is too long for the file system with the ending is cut before it.
+func temporaryName(beside path: String) -> String {
+  let ending = temporaryMark + String(UInt64.random(in: 0 ... .max), radix: 36)
+  let start = path.utf8.lastIndex(of: UInt8(ascii: "/")).map { path.utf8.index(after: $0) } ?? path.utf8.startIndex
+  let name = path[start...]
+  guard name.utf8.count + ending.utf8.count > 255 else { return path + ending }
+  return path[..<start] + String(name.unicodeScalars.prefix(50)) + ending
+}
+
+/// What the names of unfinished files have before their last, random part.
+let temporaryMark = ".part-"
 
 private func systemWrite(_ descriptor: Int32, _ bytes: UnsafeRawPointer, _ count: Int) -> Int {
   write(descriptor, bytes, count)

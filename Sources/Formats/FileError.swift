@@ -15,14 +15,17 @@ public struct FileError: Error, Equatable, CustomStringConvertible {
   public let operation: String
   /// The system's error number.
   public let code: Int32
+  /// In place of the system's text for the number.
+  let reason: String?
 
-  init(_ operation: String, _ path: String, code: Int32 = errno) {
+  package init(_ operation: String, _ path: String, code: Int32 = errno, reason: String? = nil) {
+    self.reason = reason
     self.operation = operation
     self.path = path
     self.code = code
   }
 
   public var description: String {
-    "cannot \(operation) \(path): \(String(cString: strerror(code)))"
+    "cannot \(operation) \(path.isEmpty ? "''" : path): \(reason ?? String(cString: strerror(code)))"
   }
 }

@@ -1,5 +1,7 @@
 // The bytes of a file, mapped read-only: what the format readers parse and what tensors of a checkpoint lie in.
 
+import CSignals
+
 #if canImport(Glibc)
   import Glibc
 #elseif canImport(Musl)
@@ -14,39 +16,60 @@
 /// than the memory can be mapped. The mapping lives as long as this object, and tensors that lie in it keep it alive.
 ///
 /// The size is taken once, when the file is mapped. A file that another process truncates afterwards loses its pages,
-/// and touching them ends this process with SIGBUS; replace files by renaming a new one over them, as every writer of
-/// this package does, and never by rewriting them in place.
+/// and touching them ends this process with SIGBUS, or with a message, see ``exitOnLostPages(code:)``; replace files by
+/// renaming a new one over them, as every writer of this package does, and never by rewriting them in place.
 public final class MappedFile: Sendable {
   public let path: String
   /// Size in bytes.
   public let count: Int
   private nonisolated(unsafe) let base: UnsafeRawPointer
   private let isMapping: Bool
+  /// In the list that the handler of lost pages reads; 0 for none.
+  private let registration: Int
 
   /// Maps the file at `path`.
   ///
+  /// Never waits for anybody: pipes, sockets, terminals and other devices are refused without being opened.
+  ///
   /// - Throws: `FileError` when the file cannot be opened, is not a regular file, or cannot be mapped
   public init(path: String) throws {
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    guard !path.utf8.contains(0) else { throw FileError("open", path, code: ENOENT) }
+    var status = stat()
+    guard stat(path, &status) == 0 else { throw FileError("open", path) }
+    try Self.requireRegular(status, path)
+    // Should a pipe take the file's place in between, it must not block either.
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else { throw FileError("open", path) }
     defer { close(descriptor) }
-    var status = stat()
     guard fstat(descriptor, &status) == 0 else { throw FileError("open", path) }
-    guard status.st_mode & S_IFMT == S_IFREG else {
-      throw FileError("open", path, code: status.st_mode & S_IFMT == S_IFDIR ? EISDIR : EINVAL)
-    }
+    try Self.requireRegular(status, path)
     guard let size = Int(exactly: status.st_size) else { throw FileError("map", path, code: EFBIG) }
     self.path = path
     count = size
     isMapping = size > 0
     guard size > 0 else {
       base = UnsafeRawPointer(Self.allocated(bytes: 0))
+      registration = 0
       return
     }
     guard let address = mmap(nil, size, PROT_READ, MAP_PRIVATE, descriptor, 0), address != MAP_FAILED else {
       throw FileError("map", path)
     }
     base = UnsafeRawPointer(address)
+    registration = cs_mapping_add(address, size, path)
+  }
+
+  /// For programs, to call when they start: from now on, touching a page that a mapped file has lost (it was truncated, its
+  /// disk went) ends the process with a message that names the file, and with `code`, rather than with SIGBUS.
+  public static func exitOnLostPages(code: Int32) { cs_exit_on_lost_pages(code) }
+
+  private static func requireRegular(_ status: stat, _ path: String) throws {
+    switch status.st_mode & S_IFMT {
+    case S_IFREG: return
+    case S_IFDIR: throw FileError("open", path, code: EISDIR)
+    default:
+      throw FileError("open", path, code: EINVAL, reason: "expected a regular file, not a pipe, socket or device")
+    }
   }
 
   /// A copy of bytes in memory that the format readers can treat as a file.
@@ -63,6 +86,7 @@ public final class MappedFile: Sendable {
     path = name
     self.count = count
     isMapping = false
+    registration = 0
     let memory = Self.allocated(bytes: count)
     base = UnsafeRawPointer(memory)
     try fill(UnsafeMutableRawBufferPointer(start: memory, count: count))
@@ -70,6 +94,7 @@ public final class MappedFile: Sendable {
 
   deinit {
     if isMapping {
+      cs_mapping_remove(registration)
       munmap(UnsafeMutableRawPointer(mutating: base), count)
     } else {
       base.deallocate()

@@ -77,7 +77,7 @@ public struct ShardedSafetensors: Sendable {
     }
   }
 
-  private static func weightMap(_ text: UnsafeRawBufferPointer, path: String) throws -> [String: String] {
+  package static func weightMap(_ text: UnsafeRawBufferPointer, path: String) throws -> [String: String] {
     var cursor = JSONCursor(text)
     var map: [String: String]?
     do {

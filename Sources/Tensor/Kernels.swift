@@ -33,12 +33,36 @@ public struct Kernels: Sendable, CustomStringConvertible {
 
   @TaskLocal private static var override: Kernels?
 
+  /// For programs, to call before the first operation: a wrong `CK_ISA` is the user's mistake, which an operation can
+  /// only stop on.
+  ///
+  /// - Throws: `KernelsError` when `CK_ISA` names no set of this CPU
+  public static func check() throws { _ = try choice.get() }
+
   private static let preferred: Kernels = {
-    guard let best = available.last else { tensorFailure("Kernels: no instruction set, not even generic") }
-    guard let forced = getenv("CK_ISA").map({ String(cString: $0) }), !forced.isEmpty else { return best }
-    guard let kernels = named(forced) else {
-      tensorFailure("CK_ISA: '\(forced)' is not one of \(available.map(\.name).joined(separator: ", ")) on this CPU")
+    switch choice {
+    case .success(let kernels): return kernels
+    case .failure(let error): tensorFailure(error.description)
     }
-    return kernels
   }()
+
+  private static let choice: Result<Kernels, KernelsError> = {
+    guard let best = available.last else { tensorFailure("Kernels: no instruction set, not even generic") }
+    guard let forced = getenv("CK_ISA").map({ String(cString: $0) }), !forced.isEmpty else { return .success(best) }
+    guard let kernels = named(forced) else {
+      return .failure(KernelsError(found: forced, expected: available.map(\.name)))
+    }
+    return .success(kernels)
+  }()
+}
+
+/// The environment variable `CK_ISA` names an instruction set that this CPU does not have, or none at all.
+public struct KernelsError: Error, Equatable, CustomStringConvertible {
+  public let found: String
+  /// The sets of this CPU.
+  public let expected: [String]
+
+  public var description: String {
+    "CK_ISA: '\(found)' is not one of \(expected.joined(separator: ", ")) on this CPU"
+  }
 }

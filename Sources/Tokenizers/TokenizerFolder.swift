@@ -16,6 +16,8 @@ struct TokenizerFolder {
   static let maximumFileSize = 1 << 28
 
   let path: String
+  /// Contents in place of the files on the disk.
+  var contents: [String: [UInt8]]?
 
   func path(of name: String) -> String { path.hasSuffix("/") ? path + name : path + "/" + name }
 
@@ -23,6 +25,7 @@ struct TokenizerFolder {
   ///
   /// - Throws: `TokenizerError` when it is there but cannot be read
   func bytes(_ name: String) throws -> [UInt8]? {
+    if let contents { return contents[name] }
     let path = path(of: name)
     let file: MappedFile
     do {

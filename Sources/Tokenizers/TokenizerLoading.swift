@@ -7,7 +7,15 @@
 /// - Parameter folder: the path of `tokenizer`, `tokenizer_2` … in a checkpoint
 /// - Throws: `TokenizerError` naming the file, what was found in it and what was expected
 public func loadTokenizer(folder: String) throws -> any Tokenizer {
-  let folder = TokenizerFolder(path: folder)
+  try loadTokenizer(TokenizerFolder(path: folder))
+}
+
+/// The same from the contents of the folder's files, by name.
+package func loadTokenizer(files: [String: [UInt8]]) throws -> any Tokenizer {
+  try loadTokenizer(TokenizerFolder(path: "", contents: files))
+}
+
+private func loadTokenizer(_ folder: TokenizerFolder) throws -> any Tokenizer {
   let settings = try TokenizerSettings(folder)
   switch try folder.vocabulary() {
   case .bytePairs(let ids, let merges, let path):

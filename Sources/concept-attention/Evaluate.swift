@@ -101,6 +101,7 @@ struct Evaluate: ParsableCommand {
   @OptionGroup(title: "Model") var model: ModelOptions
 
   func validate() throws {
+    if output?.isEmpty ?? false { throw ValidationError("--output is empty: expected a name") }
     if let threshold, !(0...1).contains(threshold) {
       throw ValidationError("--threshold \(threshold): expected 0 to 1")
     }

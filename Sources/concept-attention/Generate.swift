@@ -106,10 +106,17 @@ struct Generate: ParsableCommand {
     let metadata = RunMetadata(
       command: "generate", model: try .init(model), prompt: prompt, startingImage: settings.image, concepts: names,
       seed: picture.seed, plan: .generation(plan), maps: .init(concepts, options))
-    try run.run(maps, progress: "generating, step", title: prompt, metadata: metadata) { processors, onStep in
+    let seeds = (0..<picture.images).map { picture.seed &+ UInt64($0) }
+    let needs = RunNeeds(
+      plan, pipeline, concepts: names.count, steps: plan.steps,
+      pictures: (seeds.count, plan.size.frames * plan.size.height * plan.size.width))
+    try run.run(
+      maps, needs: needs, seeds: seeds, progress: "generating, step", title: prompt, metadata: metadata
+    ) { processors, onStep in
       let result = try pipeline.generate(plan, processors: processors, onStep: onStep)
+      if !output.allowsNonfinite { try FiniteGuard.check(result) }
       return .init(
-        images: (0..<picture.images).map { (result.image($0), picture.seed &+ UInt64($0)) }, seconds: result.seconds)
+        images: seeds.enumerated().map { (result.image($0), $1) }, seconds: result.seconds)
     }
   }
 

@@ -1,38 +1,57 @@
+import Formats
 import Foundation
 import Synchronization
 
-/// Thrown at the next step after Ctrl-C.
+/// Thrown at the next step after Ctrl-C, or when the program is asked to end in another way.
 struct Interrupted: Error, CustomStringConvertible {
+  let signal: Int32
+
   var description: String { "interrupted: nothing was written" }
+  /// As a shell tells it of a program that a signal ended.
+  var exitCode: Int32 { 128 + signal }
 }
 
-private let interruptsSeen = Atomic<Int>(0)
-private let isWriting = Atomic<Bool>(false)
+/// The first signal that asked the program to end; 0 for none.
+private let interruption = Atomic<Int32>(0)
+private let isCommitting = Atomic<Bool>(false)
 
-/// The first Ctrl-C asks the run to stop after the current step, the second ends the program at once, but not while
-/// files are being written.
+/// The first Ctrl-C (or SIGTERM, or SIGHUP) asks the run to stop after the current step, the second ends the program at
+/// once, but not while finished files are given their names.
 func catchInterrupts() {
-  // A process started from a thread that blocks signals would never hear of one.
-  var interrupt = sigset_t()
-  sigemptyset(&interrupt)
-  sigaddset(&interrupt, SIGINT)
-  sigprocmask(SIG_UNBLOCK, &interrupt, nil)
-  signal(SIGINT) { _ in
-    let isSecond = interruptsSeen.add(1, ordering: .relaxed).oldValue > 0
-    if isSecond, !isWriting.load(ordering: .relaxed) { _exit(130) }
+  for number in [SIGINT, SIGTERM, SIGHUP] {
+    // Under nohup a program outlives its terminal.
+    if number == SIGHUP, isIgnored(number) { continue }
+    // A process started from a thread that blocks signals would never hear of one.
+    var set = sigset_t()
+    sigemptyset(&set)
+    sigaddset(&set, number)
+    sigprocmask(SIG_UNBLOCK, &set, nil)
+    signal(number) { number in
+      let (isFirst, _) = interruption.compareExchange(expected: 0, desired: number, ordering: .relaxed)
+      if isFirst || isCommitting.load(ordering: .relaxed) { return }
+      FileTransaction.removeAllTemporaries()
+      _exit(128 + number)
+    }
   }
 }
 
-/// Writes the results: whoever presses Ctrl-C now gets them all.
-func withoutInterrupts(_ write: () throws -> Void) throws {
+private func isIgnored(_ number: Int32) -> Bool {
+  var action = sigaction()
+  guard sigaction(number, nil, &action) == 0 else { return false }
+  return unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self) == unsafeBitCast(SIG_IGN, to: Int.self)
+}
+
+/// Gives finished files their names: whoever presses Ctrl-C now gets them all.
+func withoutInterrupts(_ commit: () throws -> Void) throws {
+  isCommitting.store(true, ordering: .sequentiallyConsistent)
+  defer { isCommitting.store(false, ordering: .sequentiallyConsistent) }
   try checkInterrupt()
-  isWriting.store(true, ordering: .relaxed)
-  defer { isWriting.store(false, ordering: .relaxed) }
-  try write()
+  try commit()
 }
 
 func checkInterrupt() throws {
-  if interruptsSeen.load(ordering: .relaxed) > 0 { throw Interrupted() }
+  let signal = interruption.load(ordering: .sequentiallyConsistent)
+  if signal != 0 { throw Interrupted(signal: signal) }
 }
 
 /// One line on standard error that is written over, and only on a terminal.
@@ -46,11 +65,10 @@ struct Progress {
   func show(_ done: Int, of total: Int) {
     guard isTerminal else { return }
     let seconds = Date().timeIntervalSince(start), left = seconds / Double(max(1, done)) * Double(total - done)
-    let text = "\r\(label) \(done)/\(total), \(Int(left.rounded(.up))) s left\u{1B}[K"
-    FileHandle.standardError.write(Data(text.utf8))
+    writeToStandardError("\r\(label) \(done)/\(total), \(Int(left.rounded(.up))) s left\u{1B}[K")
   }
 
   func finish() {
-    if isTerminal { FileHandle.standardError.write(Data("\r\u{1B}[K".utf8)) }
+    if isTerminal { writeToStandardError("\r\u{1B}[K") }
   }
 }

@@ -1,5 +1,4 @@
 import ArgumentParser
-import Foundation
 
 /// `concept-attention`: pictures and their concept maps from the command line.
 @main
@@ -23,24 +22,26 @@ struct ConceptAttentionCommand: ParsableCommand {
 
   /// Wrong input ends with exit code 2 and one message on standard error, an interruption with 130.
   static func main() {
-    catchInterrupts()
     do {
+      try prepareProcess()
       var command = try parseAsRoot()
       try command.run()
     } catch let error as Interrupted {
       printError(error.description)
-      Foundation.exit(130)
+      leave(error.exitCode)
     } catch let code as ExitCode {
-      Foundation.exit(code.rawValue)
+      leave(code.rawValue)
     } catch {
-      if exitCode(for: error) == .success { exit(withError: error) }
+      if exitCode(for: error) == .success {
+        print(fullMessage(for: error))
+        leave(0)
+      }
       let isUsage = exitCode(for: error) == .validationFailure
       printError(isUsage ? fullMessage(for: error) : "error: \(error)")
-      Foundation.exit(2)
+      leave(2)
     }
+    leave(0)
   }
 }
 
 let programVersion = "0.1.0"
-
-func printError(_ text: String) { FileHandle.standardError.write(Data((text + "\n").utf8)) }

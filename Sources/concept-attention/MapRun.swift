@@ -21,6 +21,7 @@ struct MapRun {
     self.concepts = concepts
     self.output = output
     self.names = names
+    if !output.force { try RunNeeds.check(model.convertedBytes(), of: "converting the weights") }
     pipeline = try model.open()
     clock.end(\.opening)
   }
@@ -34,57 +35,66 @@ struct MapRun {
 
   /// - Parameters:
   ///   - request: of the maps
-  ///   - progress: what is counted
+  ///   - needs: of the run, compared with what there is before it starts
+  ///   - seeds: of the pictures
+  ///   - label: what is counted
   ///   - title: heads the report
   ///   - metadata: of the run, without what this adds
   ///   - body: runs the model with the processors, and calls the function after every step
   mutating func run(
-    _ request: MapRequest, progress label: String, title: String, metadata: RunMetadata,
+    _ request: MapRequest, needs: RunNeeds, seeds: [UInt64], progress label: String, title: String,
+    metadata: RunMetadata,
     _ body: ([any AttentionProcessor], @escaping (GenerationStep) throws -> Void) throws -> Outcome
   ) throws {
     let method = try concepts.mapMethod()
-    try output.withWriter { writer in
-      clock.end(\.opening)
-      let saliency = try method.make(request)
-      warn(of: saliency)
-      clock.end(\.concepts)
+    if !output.force { try RunNeeds.check(needs.memory, of: "this run") }
+    let folder = try RunFolder(
+      output.output, folders: output.folders(seeds: seeds), names: ArtifactWriter.fileNames(concepts: names),
+      files: output.saveTensors.map { [$0] } ?? [], bytes: output.force ? nil : needs.disk)
+    clock.end(\.opening)
+    let saliency = try method.make(request)
+    warn(of: saliency)
+    clock.end(\.concepts)
+    try checkInterrupt()
+    let recorder = try output.recorder(saliency, request)
+    let guardian = output.allowsNonfinite ? nil : FiniteGuard(request, looksEverywhere: metadata.isGeneration)
+    let progress = Progress(label)
+    let processors: [(any AttentionProcessor)?] = [guardian?.check, saliency, recorder?.processor]
+    let outcome = try body(processors.compactMap { $0 }) { step in
+      progress.show(step.done, of: step.total)
+      try guardian?.check(step)
+      recorder?.record(step)
       try checkInterrupt()
-      let recorder = try output.recorder(saliency, request)
-      let progress = Progress(label)
-      let processors: [(any AttentionProcessor)?] = [saliency, recorder?.processor]
-      let outcome = try body(processors.compactMap { $0 }) { step in
-        progress.show(step.done, of: step.total)
-        recorder?.record(step)
-        try checkInterrupt()
-      }
-      progress.finish()
-      clock.add(outcome.seconds)
-      var metadata = metadata
-      metadata.seconds = clock.seconds
-      metadata.peakTensorBytes = Memory.peak
-      let maps = try saliency.maps()
-      try withoutInterrupts { try write(outcome, maps, metadata, title: title, writer, recorder) }
     }
+    progress.finish()
+    clock.add(outcome.seconds)
+    var metadata = metadata
+    metadata.seconds = clock.seconds
+    metadata.peakTensorBytes = Memory.peak
+    let maps = try saliency.maps()
+    try guardian?.check(maps)
+    try write(outcome, maps, metadata, title: title, folder, recorder)
   }
 
-  /// One picture goes into the folder itself, several into folders of their own.
   private func write(
-    _ outcome: Outcome, _ maps: SaliencyMaps, _ metadata: RunMetadata, title: String, _ writer: ArtifactWriter,
+    _ outcome: Outcome, _ maps: SaliencyMaps, _ metadata: RunMetadata, title: String, _ folder: RunFolder,
     _ recorder: TensorRecorder?
   ) throws {
     var runs: [RunMetadata] = [], paths: [String] = []
+    let places = output.folders(seeds: outcome.images.map(\.seed))
     for (index, (image, seed)) in outcome.images.enumerated() {
+      try checkInterrupt()
       var run = metadata
       run.seed = seed
-      let folder = outcome.images.count == 1 ? output.output : "\(output.output)/seed-\(seed)"
-      paths += try ArtifactWriter(folder: folder, colorMap: output.colorMap)
-        .write(image: image, maps: maps, title: title, metadata: run, picture: index)
+      paths += try ArtifactWriter(folder: places[index], colorMap: output.colorMap).write(
+        image: image, maps: maps, title: title, metadata: run, picture: index, in: folder.transaction)
       runs.append(run)
     }
     if let recorder {
-      try recorder.write(maps, run: metadata)
+      try recorder.write(maps, run: metadata, runID: RunID(outcome.images.map(\.image), maps), in: folder.transaction)
       paths.append(recorder.path)
     }
+    try folder.commit()
     try output.report(runs, paths)
   }
 

@@ -66,6 +66,13 @@ struct ModelOptions: ParsableArguments {
       options, textEncoderFiles: textEncoders.files, leavingOut: textEncoders.withoutT5 ? [.t5] : [], folder: folder)
   }
 
+  /// What weights take that `--dtype` converts when the model is opened. Only headers are read.
+  func convertedBytes() throws -> Int {
+    guard dtype != nil else { return 0 }
+    let folder = try folder()
+    return try folder.parts(checkpoint(folder)).map(\.convertedBytes).reduce(0, +)
+  }
+
   func open() throws -> any DiffusionPipeline {
     if let threads { Threads.count = threads }
     let folder = try folder()

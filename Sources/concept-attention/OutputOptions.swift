@@ -36,20 +36,23 @@ struct OutputOptions: ParsableArguments {
   @Flag(help: "Print what was done as JSON on standard output instead of the paths.")
   var json = false
 
+  @Flag(help: "Run even if memory or disk space seem too small.")
+  var force = false
+
+  @Flag(
+    name: .customLong("allow-nonfinite"),
+    help: "Go on when numbers become infinite or none, as broken weights make them; the run stops there unless given.")
+  var allowsNonfinite = false
+
   func validate() throws {
+    if output.isEmpty { throw ValidationError("--output is empty: expected the name of a folder") }
+    if saveTensors?.isEmpty ?? false { throw ValidationError("--save-tensors is empty: expected the name of a file") }
     if !saveSite.isEmpty, saveTensors == nil { throw ValidationError("--save-site needs --save-tensors FILE") }
   }
 
-  /// Runs `body` with a writer to the folder. When it fails, a folder that was made for it and is still empty goes.
-  func withWriter(_ body: (ArtifactWriter) throws -> Void) throws {
-    let existed = FileManager.default.fileExists(atPath: output)
-    let writer = try ArtifactWriter(folder: output, colorMap: colorMap)
-    do {
-      try body(writer)
-    } catch {
-      if !existed { rmdir(output) }
-      throw error
-    }
+  /// Where each picture goes: one into the folder itself, several into folders of their own.
+  func folders(seeds: [UInt64]) -> [String] {
+    seeds.count == 1 ? [output] : seeds.map { "\(output)/seed-\($0)" }
   }
 
   /// What `--save-tensors` asks to record; nil without it.
@@ -81,9 +84,7 @@ final class TensorRecorder {
   private let cache: ActivationCache
   private var latents: [Tensor] = []
 
-  /// - Throws: `FileError` when no such file can be written, rather than after the run
   init(path: String, _ method: any SaliencyMethod, _ request: MapRequest, sites: [String]) throws {
-    _ = try AtomicFile(path: path)
     self.path = path
     let riding = method as? ConceptAttention
     concepts = riding?.concepts
@@ -101,7 +102,7 @@ final class TensorRecorder {
 
   /// `latents.N`, `concepts` where the method has them, `maps.…` as in `maps.safetensors` but with batch and frames, and activations under their
   /// sites' names.
-  func write(_ maps: SaliencyMaps, run: RunMetadata) throws {
+  func write(_ maps: SaliencyMaps, run: RunMetadata, runID: RunID, in transaction: FileTransaction) throws {
     var tensors = cache.named
     for (index, latent) in latents.enumerated() { tensors["latents.\(index)"] = latent }
     tensors["concepts"] = concepts?.embeddings
@@ -110,11 +111,12 @@ final class TensorRecorder {
     let names = try String(decoding: encoder.encode(maps.concepts), as: UTF8.self)
     let run = try String(decoding: encoder.encode(run), as: UTF8.self)
     try SafetensorsFile.write(
-      tensors.mapValues { $0.contiguous() }, to: path, metadata: ["concepts": names, "run": run])
+      tensors.mapValues { $0.contiguous() }, to: transaction.stage(path),
+      metadata: ["concepts": names, "run": run, RunID.key: runID.run])
   }
 }
 
 extension BlockPattern {
   /// With a part for the layers, so that the names of sites can follow.
-  fileprivate var layerText: String { text.contains(".") ? text : "\(text).*" }
+  var layerText: String { text.contains(".") ? text : "\(text).*" }
 }

@@ -27,6 +27,8 @@ struct RunMetadata: Encodable, Sendable {
   var peakTensorBytes = Memory.peak
   var program = Program()
 
+  var isGeneration: Bool { if case .generation = plan { true } else { false } }
+
   struct Model: Encodable {
     var name, folder, family: String
     var transformer, autoencoder, clipL, clipG, t5: String?

@@ -91,10 +91,25 @@ struct Segment: ParsableCommand {
     let metadata = RunMetadata(
       command: "segment", model: try .init(model), prompt: looking.prompt, picture: picture, concepts: names,
       seed: looking.seed, plan: .inspection(plan), maps: .init(concepts, options))
-    try run.run(maps, progress: "looking, pass", title: picture, metadata: metadata) { processors, onStep in
+    try run.run(
+      maps, needs: try needs(plan, pipeline, source, concepts: names.count), seeds: [looking.seed],
+      progress: "looking, pass", title: picture, metadata: metadata
+    ) { processors, onStep in
       let result = try pipeline.inspect(plan, processors: processors, onStep: onStep)
       return .init(images: [(source, looking.seed)], seconds: result.seconds)
     }
+  }
+
+  /// As a generation of one picture of the same size: encoding takes what decoding does.
+  private func needs(
+    _ plan: InspectionPlan, _ pipeline: any DiffusionPipeline, _ source: Tensor, concepts: Int
+  ) throws -> RunNeeds {
+    var request = GenerationRequest(looking.prompt)
+    (request.width, request.height) = (plan.size.width, plan.size.height)
+    request.frames = plan.size.frames
+    return RunNeeds(
+      try pipeline.plan(request), pipeline, concepts: concepts, steps: plan.levels.count,
+      pictures: (1, source.shape[0] * source.shape[1]))
   }
 
   private func request(_ source: Tensor, _ pipeline: any DiffusionPipeline) throws -> InspectionRequest {

@@ -77,7 +77,7 @@ import Testing
 
   @Test func aPictureIsLookedAtAtTheLevelsOfChosenSteps() throws {
     try withFolder { folder in
-      let scene = "\(EmbeddedModel.tinyFlux.scenes)/000.png"
+      let scene = "\(try EmbeddedModel.tinyFlux.scenes)/000.png"
       let settings = ["segment", scene, "--concepts", "star,grass", "--width", "96", "--height", "64"]
       func run(_ arguments: String...) throws -> Metadata {
         let outcome = try Command.start(settings + arguments, in: folder).finish()

@@ -37,7 +37,7 @@ import Testing
 
   @Test func aRunCanStartFromAPictureDoWithoutT5AndFollowTheAuthors() throws {
     try withFolder { folder in
-      let scene = "\(EmbeddedModel.tinyFlux.scenes)/000.png"
+      let scene = "\(try EmbeddedModel.tinyFlux.scenes)/000.png"
       func picture(_ arguments: String...) throws -> Data? {
         let outcome = try Command.start(
           ["generate", "a boat on a lake", "--steps", "2", "--model", model] + arguments, in: folder

@@ -52,7 +52,7 @@ import Testing
         let outcome = try Command.run("generate", "a star", "--model", model, in: folder)
         for word in words { expectRefusal(outcome, word, at: location) }
       }
-      try FileManager.default.copyItem(atPath: EmbeddedModel.tinyFlux.folder, toPath: model)
+      try FileManager.default.copyItem(atPath: try EmbeddedModel.tinyFlux.folder, toPath: model)
       let file = try SafetensorsFile(path: weights)
       var tensors: [String: Tensor] = [:]
       for name in file.names { tensors[name] = try file.tensor(name) }

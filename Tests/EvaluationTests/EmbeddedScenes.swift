@@ -1,5 +1,5 @@
 import EmbeddedModels
 
 enum EmbeddedScenes {
-  static let path = EmbeddedModel.tinyFlux.scenes
+  static let path = (try? EmbeddedModel.tinyFlux.scenes) ?? ""
 }

@@ -21,7 +21,7 @@ import Testing
       struct Scene: Decodable { let pixels: [String: Int] }
       let scenes: [Scene]
     }
-    let folder = EmbeddedModel.tinyFlux.scenes, set = try SceneSet(folder: folder)
+    let folder = try EmbeddedModel.tinyFlux.scenes, set = try SceneSet(folder: folder)
     let manifest = try JSONDecoder().decode(
       Manifest.self, from: Data(contentsOf: URL(fileURLWithPath: "\(folder)/manifest.json")))
     #expect(set.scenes.count == 100)

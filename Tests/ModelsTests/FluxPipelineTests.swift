@@ -138,7 +138,7 @@ import Testing
   @Test(.enabled(if: FileManager.default.fileExists(atPath: "/proc/self/smaps")))
   func textEncodersLeaveMemoryOncePromptsAreEncoded() throws {
     let copy = FileManager.default.temporaryDirectory.appendingPathComponent("tiny-\(UUID())").path
-    try FileManager.default.copyItem(atPath: EmbeddedModel.tinyFlux.folder, toPath: copy)
+    try FileManager.default.copyItem(atPath: try EmbeddedModel.tinyFlux.folder, toPath: copy)
     defer { try? FileManager.default.removeItem(atPath: copy) }
     let pipeline = try FluxPipeline(folder: ModelFolder(copy)), weights = "\(copy)/text_encoder_2/model.safetensors"
     _ = try pipeline.encodePhrases(["star"])

@@ -148,7 +148,7 @@ import Testing
   }
 
   @Test func fluxTakesTextEncodersInFilesButNotWhatItDoesNotHave() throws {
-    let flux = EmbeddedModel.tinyFlux.folder
+    let flux = try EmbeddedModel.tinyFlux.folder
     let family = ModelFamily.flux, folder = try ModelFolder(flux)
     let files: [TextEncoderKind: String] = [
       .clipL: "\(flux)/text_encoder/model.safetensors", .t5: "\(flux)/text_encoder_2/model.safetensors",

@@ -50,12 +50,29 @@ public struct SceneSet: Sendable {
   }
 
   private static func decode<Value: Decodable>(_ type: Value.Type, _ path: String) throws -> Value {
-    guard let data = FileManager.default.contents(atPath: path) else { throw SceneSetError(path, .missingFile) }
+    let file: MappedFile
+    do { file = try MappedFile(path: path) } catch { throw SceneSetError(path, .missingFile) }
+    return try decode(type, file)
+  }
+
+  private static func decode<Value: Decodable>(_ type: Value.Type, _ file: MappedFile) throws -> Value {
+    let path = file.path
+    guard file.count <= 1 << 26 else { throw SceneSetError(path, .badJSON("\(file.count) bytes, expected fewer")) }
     do {
-      return try JSONDecoder().decode(type, from: data)
+      return try JSONDecoder().decode(type, from: file.withBytes { Data($0) })
     } catch let error as DecodingError {
       throw SceneSetError(path, .badJSON(error.summary))
     }
+  }
+}
+
+extension SceneSet {
+  /// Reads `manifest.json` and `evaluation.json` without the pictures that they name.
+  ///
+  /// - Throws: `SceneSetError`
+  package static func check(manifest: MappedFile, evaluation: MappedFile) throws {
+    _ = try decode(Manifest.self, manifest)
+    try decode(Evaluation.self, evaluation).check(evaluation.path)
   }
 }
 
@@ -119,10 +136,14 @@ extension SceneSet {
       guard !noise_levels.isEmpty, noise_levels.allSatisfy({ $0 > 0 && $0 <= 1 }) else {
         throw fail("noise_levels \(noise_levels): expected some, each more than 0 and at most 1")
       }
-      if let noise_shape, noise_shape.count != 3 || noise_shape[0] != 1 || noise_shape.contains(where: { $0 <= 0 }) {
+      if let noise_shape,
+        noise_shape.count != 3 || noise_shape[0] != 1 || !noise_shape.allSatisfy((1...1 << 24).contains)
+      {
         throw fail("noise_shape \(noise_shape): expected [1, tokens, channels]")
       }
-      guard max_sequence_length > 0 else { throw fail("max_sequence_length \(max_sequence_length)") }
+      guard (1...1 << 16).contains(max_sequence_length) else {
+        throw fail("max_sequence_length \(max_sequence_length)")
+      }
       for run in scenes {
         guard !run.concepts.isEmpty, Set(run.concepts).count == run.concepts.count else {
           throw fail("\(run.image): expected concepts, each once, found \(run.concepts)")

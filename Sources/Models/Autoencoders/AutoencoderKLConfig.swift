@@ -53,27 +53,25 @@ public struct AutoencoderKLConfig: Sendable, Decodable, Equatable {
 
   public init(from decoder: any Decoder) throws {
     let values = try decoder.container(keyedBy: CodingKeys.self)
-    inChannels = try values.decodeSize(.inChannels, default: 3)
-    outChannels = try values.decodeSize(.outChannels, default: 3)
-    latentChannels = try values.decodeSize(.latentChannels, default: 4)
-    blockOutChannels = try values.decode([Int].self, forKey: .blockOutChannels)
-    layersPerBlock = try values.decodeSize(.layersPerBlock, default: 1)
-    normGroups = try values.decodeSize(.normGroups, default: 32)
-    sampleSize = try values.decodeSize(.sampleSize, default: 32)
-    scalingFactor = try values.decodeIfPresent(Float.self, forKey: .scalingFactor) ?? 0.18215
-    shiftFactor = try values.decodeIfPresent(Float.self, forKey: .shiftFactor) ?? 0
+    // Pictures have three channels, whatever a model is made of.
+    inChannels = try values.decodeInteger(.inChannels, in: 3...3, default: 3)
+    outChannels = try values.decodeInteger(.outChannels, in: 3...3, default: 3)
+    latentChannels = try values.decodeSize(.latentChannels, atMost: 1 << 12, default: 4)
+    // Half the size per entry but the last.
+    blockOutChannels = try values.decodeList(.blockOutChannels, of: 1...ConfigLimit.width, count: 1...8)
+    layersPerBlock = try values.decodeSize(.layersPerBlock, atMost: 64, default: 1)
+    normGroups = try values.decodeSize(.normGroups, atMost: ConfigLimit.width, default: 32)
+    sampleSize = try values.decodeSize(.sampleSize, atMost: ConfigLimit.side, default: 32)
+    scalingFactor = try values.decodeNumber(.scalingFactor, in: 1e-6...1e6, default: 0.18215)
+    shiftFactor = try values.decodeNumber(.shiftFactor, in: -1e6...1e6, default: 0)
     useQuantConv = try values.decodeIfPresent(Bool.self, forKey: .useQuantConv) ?? true
     usePostQuantConv = try values.decodeIfPresent(Bool.self, forKey: .usePostQuantConv) ?? true
     midBlockAddAttention = try values.decodeIfPresent(Bool.self, forKey: .midBlockAddAttention) ?? true
     let activation = try values.decodeIfPresent(String.self, forKey: .activation) ?? "silu"
     guard activation == "silu" else { throw values.corrupted(.activation, "'\(activation)', expected silu") }
-    let fits = blockOutChannels.allSatisfy { $0 > 0 && $0 <= 1 << 16 && $0 % normGroups == 0 }
-    guard (1...8).contains(blockOutChannels.count), fits else {
+    guard blockOutChannels.allSatisfy({ $0 % normGroups == 0 }) else {
       throw values.corrupted(
         .blockOutChannels, "\(blockOutChannels), expected multiples of norm_num_groups \(normGroups)")
-    }
-    guard scalingFactor.isFinite, scalingFactor != 0 else {
-      throw values.corrupted(.scalingFactor, "is \(scalingFactor)")
     }
   }
 }

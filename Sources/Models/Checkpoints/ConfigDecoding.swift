@@ -1,16 +1,68 @@
-/// Configurations come from files people have: sizes are checked while they are decoded, so that nothing allocates or
-/// divides by what a broken file says.
+/// What the numbers of a configuration may be: far more than any model has, and little enough that products of a few of
+/// them neither overflow nor take long.
+enum ConfigLimit {
+  /// Widths of layers, heads and states.
+  static let width = 1 << 16
+  /// Blocks, or layers of an encoder.
+  static let layers = 1000
+  static let heads = 1 << 10
+  static let headDim = 1 << 12
+  /// Rows of an embedding table.
+  static let vocabulary = 1 << 22
+  /// Of a picture or of latents, along one side.
+  static let side = 1 << 16
+}
+
+/// Configurations come from files people have: numbers are checked while they are decoded, so that nothing allocates,
+/// multiplies or divides by what a broken file says.
 extension KeyedDecodingContainer {
-  /// A positive integer small enough to be the size of something.
-  func decodeSize(_ key: Key, default fallback: Int? = nil) throws -> Int {
+  /// An integer from 1 to `limit`.
+  func decodeSize(_ key: Key, atMost limit: Int, default fallback: Int? = nil) throws -> Int {
+    try decodeInteger(key, in: 1...limit, default: fallback)
+  }
+
+  /// An integer of a range.
+  func decodeInteger(_ key: Key, in range: ClosedRange<Int>, default fallback: Int? = nil) throws -> Int {
     let value: Int
     if let fallback {
       value = try decodeIfPresent(Int.self, forKey: key) ?? fallback
     } else {
       value = try decode(Int.self, forKey: key)
     }
-    guard value > 0, value <= 1 << 24 else { throw corrupted(key, "is \(value), expected a positive size") }
+    guard range.contains(value) else {
+      throw corrupted(key, "is \(value), expected \(range.lowerBound) to \(range.upperBound)")
+    }
     return value
+  }
+
+  /// A number of a range that is one in single precision too.
+  func decodeNumber(_ key: Key, in range: ClosedRange<Float>, default fallback: Float) throws -> Float {
+    // Decoded as Double, for a Float may come as infinity from a number that it has no room for.
+    let value = try decodeIfPresent(Double.self, forKey: key) ?? Double(fallback)
+    guard range.contains(Float(value)) else {
+      throw corrupted(key, "is \(value), expected \(range.lowerBound) to \(range.upperBound)")
+    }
+    return Float(value)
+  }
+
+  /// A list of integers of a range, with a bounded number of entries.
+  func decodeList(
+    _ key: Key, of range: ClosedRange<Int>, count: ClosedRange<Int>, default fallback: [Int]? = nil
+  ) throws -> [Int] {
+    let list: [Int]
+    if let fallback {
+      list = try decodeIfPresent([Int].self, forKey: key) ?? fallback
+    } else {
+      list = try decode([Int].self, forKey: key)
+    }
+    guard count.contains(list.count) else {
+      let expected = count.count == 1 ? "\(count.lowerBound)" : "\(count.lowerBound) to \(count.upperBound)"
+      throw corrupted(key, "has \(list.count) entries, expected \(expected)")
+    }
+    if let wrong = list.first(where: { !range.contains($0) }) {
+      throw corrupted(key, "has an entry \(wrong), expected \(range.lowerBound) to \(range.upperBound)")
+    }
+    return list
   }
 
   func corrupted(_ key: Key, _ text: String) -> DecodingError {

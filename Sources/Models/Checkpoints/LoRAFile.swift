@@ -65,14 +65,23 @@ struct LoRAPair {
   var scale: Float
 }
 
+extension LoRAFile {
+  /// How many pairs of matrices a file has, for who checks files without a model.
+  ///
+  /// - Throws: `LoRAError` as a model would
+  package static func pairCount(_ file: SafetensorsFile) throws -> Int { try LoRAReader(file).pairs().count }
+}
+
 /// Reads the pairs of a file in the names of diffusers and peft (`lora_A`, `lora_B`) or kohya's scripts (`lora_down`,
 /// `lora_up`).
 struct LoRAReader {
   private let file: SafetensorsFile
   private let metadata: LoRAMetadata
 
-  init(path: String) throws {
-    file = try SafetensorsFile(path: path)
+  init(path: String) throws { try self.init(SafetensorsFile(path: path)) }
+
+  init(_ file: SafetensorsFile) {
+    self.file = file
     metadata = LoRAMetadata(file.metadata)
   }
 

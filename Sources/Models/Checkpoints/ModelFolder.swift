@@ -1,3 +1,4 @@
+import Formats
 import Foundation
 import NN
 import Tensor
@@ -46,7 +47,7 @@ public struct ModelFolder: Sendable {
     try SafetensorsWeights(folder: folder(component))
   }
 
-  private struct Index: Decodable {
+  package struct Index: Decodable {
     let pipelineClass: String
     let components: Set<String>
 
@@ -57,7 +58,7 @@ public struct ModelFolder: Sendable {
       init?(intValue: Int) { nil }
     }
 
-    init(from decoder: any Decoder) throws {
+    package init(from decoder: any Decoder) throws {
       let values = try decoder.container(keyedBy: Key.self)
       pipelineClass = try values.decode(String.self, forKey: Key(stringValue: "_class_name"))
       components = Set(
@@ -73,12 +74,26 @@ public struct ModelFolder: Sendable {
 ///
 /// - Throws: `ModelError` naming the file, the key and what is wrong with it
 func decodeJSON<Value: Decodable>(_ type: Value.Type, path: String) throws -> Value {
-  guard let data = FileManager.default.contents(atPath: path) else {
+  let file: MappedFile
+  do {
+    file = try MappedFile(path: path)
+  } catch let error as FileError where error.code == ENOENT || error.code == ENOTDIR {
     let folder = (path as NSString).deletingLastPathComponent
     throw ModelError(folder, .missingFile((path as NSString).lastPathComponent, hint: nil))
   }
+  return try decodeJSON(type, file)
+}
+
+/// Decodes the bytes of a JSON file.
+///
+/// - Throws: `ModelError` naming the file, the key and what is wrong with it
+package func decodeJSON<Value: Decodable>(_ type: Value.Type, _ file: MappedFile) throws -> Value {
+  let path = file.path, limit = 1 << 24
+  guard file.count <= limit else {
+    throw ModelError(path, .badConfig("has \(file.count) bytes, expected a JSON file of at most \(limit)"))
+  }
   do {
-    return try JSONDecoder().decode(type, from: data)
+    return try JSONDecoder().decode(type, from: file.withBytes { Data($0) })
   } catch let error as DecodingError {
     throw ModelError(path, .badConfig(error.summary))
   }

@@ -31,17 +31,23 @@ public struct FluxConfig: Sendable, Codable, Equatable {
 
   public init(from decoder: any Decoder) throws {
     let values = try decoder.container(keyedBy: CodingKeys.self)
-    inChannels = try values.decodeIfPresent(Int.self, forKey: .inChannels) ?? 64
-    outChannels = try values.decodeIfPresent(Int.self, forKey: .outChannels)
-    numLayers = try values.decode(Int.self, forKey: .numLayers)
-    numSingleLayers = try values.decode(Int.self, forKey: .numSingleLayers)
-    attentionHeadDim = try values.decode(Int.self, forKey: .attentionHeadDim)
-    numAttentionHeads = try values.decode(Int.self, forKey: .numAttentionHeads)
-    jointAttentionDim = try values.decode(Int.self, forKey: .jointAttentionDim)
-    pooledProjectionDim = try values.decode(Int.self, forKey: .pooledProjectionDim)
+    inChannels = try values.decodeSize(.inChannels, atMost: ConfigLimit.width, default: 64)
+    outChannels =
+      try values.decodeIfPresent(Int.self, forKey: .outChannels) == nil
+      ? nil : values.decodeSize(.outChannels, atMost: ConfigLimit.width)
+    numLayers = try values.decodeInteger(.numLayers, in: 0...ConfigLimit.layers)
+    numSingleLayers = try values.decodeInteger(.numSingleLayers, in: 0...ConfigLimit.layers)
+    attentionHeadDim = try values.decodeSize(.attentionHeadDim, atMost: ConfigLimit.headDim)
+    numAttentionHeads = try values.decodeSize(.numAttentionHeads, atMost: ConfigLimit.heads)
+    jointAttentionDim = try values.decodeSize(.jointAttentionDim, atMost: ConfigLimit.width)
+    pooledProjectionDim = try values.decodeSize(.pooledProjectionDim, atMost: ConfigLimit.width)
     guidanceEmbeds = try values.decodeIfPresent(Bool.self, forKey: .guidanceEmbeds) ?? false
-    axesDimsRope = try values.decodeIfPresent([Int].self, forKey: .axesDimsRope) ?? [16, 56, 56]
-    try validate(decoder)
+    axesDimsRope = try values.decodeList(
+      .axesDimsRope, of: 2...ConfigLimit.headDim, count: 3...3, default: [16, 56, 56])
+    guard axesDimsRope.allSatisfy({ $0 % 2 == 0 }), axesDimsRope.reduce(0, +) == attentionHeadDim else {
+      throw values.corrupted(
+        .axesDimsRope, "\(axesDimsRope) are not even numbers that add up to attention_head_dim \(attentionHeadDim)")
+    }
   }
 
   public init(
@@ -59,29 +65,5 @@ public struct FluxConfig: Sendable, Codable, Equatable {
     self.pooledProjectionDim = pooledProjectionDim
     self.guidanceEmbeds = guidanceEmbeds
     self.axesDimsRope = axesDimsRope
-  }
-
-  private func validate(_ decoder: any Decoder) throws {
-    func fail(_ key: CodingKeys, _ text: String) -> DecodingError {
-      .dataCorrupted(.init(codingPath: decoder.codingPath + [key], debugDescription: text))
-    }
-    for (key, value) in [
-      (CodingKeys.inChannels, inChannels), (.attentionHeadDim, attentionHeadDim),
-      (.numAttentionHeads, numAttentionHeads), (.jointAttentionDim, jointAttentionDim),
-      (.pooledProjectionDim, pooledProjectionDim),
-    ] where value < 1 || value > 1 << 20 {
-      throw fail(key, "\(key.rawValue) is \(value), expected a positive size")
-    }
-    for (key, value) in [(CodingKeys.numLayers, numLayers), (.numSingleLayers, numSingleLayers)]
-    where value < 0 || value > 10_000 {
-      throw fail(key, "\(key.rawValue) is \(value), expected a number of blocks")
-    }
-    guard axesDimsRope.allSatisfy({ $0 > 0 && $0 % 2 == 0 }), axesDimsRope.reduce(0, +) == attentionHeadDim else {
-      throw fail(
-        .axesDimsRope, "axes_dims_rope \(axesDimsRope) does not add up to attention_head_dim \(attentionHeadDim)")
-    }
-    guard axesDimsRope.count == 3 else {
-      throw fail(.axesDimsRope, "axes_dims_rope has \(axesDimsRope.count) axes, not 3")
-    }
   }
 }

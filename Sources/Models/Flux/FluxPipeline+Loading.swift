@@ -47,6 +47,9 @@ extension FluxPipeline {
         "in_channels \(flux.inChannels) of the transformer, latent_channels \(vae.latentChannels) of the vae: "
           + "expected 4 to 1")
     }
+    if let output = flux.outChannels, output != flux.inChannels {
+      throw fail("out_channels \(output) of the transformer, in_channels \(flux.inChannels): expected the same")
+    }
   }
 }
 

@@ -59,13 +59,13 @@ extension FlowMatchEulerScheduler {
     }
 
     /// The noise levels that evenly spaced schedules run between: those of the first and last training step.
-    var trainingRange: ClosedRange<Double> {
+    var trainingRange: (lowest: Double, highest: Double) {
       func level(_ timestep: Int) -> Double {
         let sigma = Float(timestep) / Float(trainTimesteps)
         let shift = Float(shift)
         return Double(usesDynamicShifting ? sigma : shift * sigma / (1 + (shift - 1) * sigma))
       }
-      return level(1)...level(trainTimesteps)
+      return (level(1), level(trainTimesteps))
     }
 
     func check() throws {
@@ -75,13 +75,21 @@ extension FlowMatchEulerScheduler {
       guard (1...1_000_000).contains(trainTimesteps) else {
         throw SchedulerError("num_train_timesteps", found: "\(trainTimesteps)", expected: "1 to 1000000")
       }
-      guard shift > 0, shift.isFinite else {
-        throw SchedulerError("shift", found: "\(shift)", expected: "a positive number")
+      // In single precision, as the reference computes, each of these still gives levels that are numbers.
+      guard (1e-4...1e4).contains(shift) else {
+        throw SchedulerError("shift", found: "\(shift)", expected: "a positive number, 0.0001 to 10000")
       }
-      guard maxImageSequenceLength > baseImageSequenceLength else {
+      for (key, value) in [("base_shift", baseShift), ("max_shift", maxShift)] where !(-64...64).contains(value) {
+        throw SchedulerError(key, found: "\(value)", expected: "-64 to 64")
+      }
+      let lengths = 1...1 << 24
+      guard lengths.contains(baseImageSequenceLength) else {
+        throw SchedulerError("base_image_seq_len", found: "\(baseImageSequenceLength)", expected: "1 to \(1 << 24)")
+      }
+      guard lengths.contains(maxImageSequenceLength), maxImageSequenceLength > baseImageSequenceLength else {
         throw SchedulerError(
           "max_image_seq_len", found: "\(maxImageSequenceLength)",
-          expected: "more than base_image_seq_len, \(baseImageSequenceLength)")
+          expected: "more than base_image_seq_len, \(baseImageSequenceLength), and at most \(1 << 24)")
       }
       if let terminal, !(0..<1).contains(terminal) {
         throw SchedulerError("shift_terminal", found: "\(terminal)", expected: "0 or more and less than 1")

@@ -38,7 +38,7 @@ public struct FlowMatchEulerScheduler: Sendable {
     try SchedulerError.checkSteps(steps, atMost: 100_000)
     let range = configuration.trainingRange
     let count = Double(configuration.trainTimesteps)
-    let levels = linearlySpaced(range.upperBound * count, range.lowerBound * count, count: steps).map { $0 / count }
+    let levels = linearlySpaced(range.highest * count, range.lowest * count, count: steps).map { $0 / count }
     let sigmas = try shifted(levels, dynamicShift).map { Float($0) }
     return FlowMatchSchedule(sigmas: sigmas + [0], trainTimesteps: configuration.trainTimesteps)
   }
@@ -74,6 +74,10 @@ public struct FlowMatchEulerScheduler: Sendable {
     if let terminal = configuration.terminal, terminal != 0, let last = result.last {
       let scale = (1 - last) / Level(1 - terminal)
       result = result.map { 1 - (1 - $0) / scale }
+    }
+    // A shift that grows with the picture, or an end that is all noise, may leave the range of numbers.
+    if let wrong = result.first(where: { !$0.isFinite }) {
+      throw SchedulerError("sigmas", found: "\(wrong)", expected: "noise levels that are numbers")
     }
     return result
   }

@@ -57,35 +57,28 @@ public struct SD3Config: Sendable, Decodable, Equatable {
 
   public init(from decoder: any Decoder) throws {
     let values = try decoder.container(keyedBy: CodingKeys.self)
-    sampleSize = try values.decodeSize(.sampleSize, default: 128)
-    patchSize = try values.decodeSize(.patchSize, default: 2)
-    inChannels = try values.decodeSize(.inChannels, default: 16)
-    outChannels = try values.decodeSize(.outChannels, default: inChannels)
-    numLayers = try values.decodeSize(.numLayers, default: 18)
-    attentionHeadDim = try values.decodeSize(.attentionHeadDim, default: 64)
-    numAttentionHeads = try values.decodeSize(.numAttentionHeads, default: 18)
-    jointAttentionDim = try values.decodeSize(.jointAttentionDim, default: 4096)
-    pooledProjectionDim = try values.decodeSize(.pooledProjectionDim, default: 2048)
-    posEmbedMaxSize = try values.decodeSize(.posEmbedMaxSize, default: 96)
-    dualAttentionLayers = Set(try values.decodeIfPresent([Int].self, forKey: .dualAttentionLayers) ?? [])
+    sampleSize = try values.decodeSize(.sampleSize, atMost: ConfigLimit.side, default: 128)
+    patchSize = try values.decodeSize(.patchSize, atMost: min(16, sampleSize), default: 2)
+    inChannels = try values.decodeSize(.inChannels, atMost: ConfigLimit.width, default: 16)
+    outChannels = try values.decodeSize(.outChannels, atMost: ConfigLimit.width, default: inChannels)
+    numLayers = try values.decodeSize(.numLayers, atMost: ConfigLimit.layers, default: 18)
+    attentionHeadDim = try values.decodeSize(.attentionHeadDim, atMost: ConfigLimit.headDim, default: 64)
+    numAttentionHeads = try values.decodeSize(.numAttentionHeads, atMost: ConfigLimit.heads, default: 18)
+    jointAttentionDim = try values.decodeSize(.jointAttentionDim, atMost: ConfigLimit.width, default: 4096)
+    pooledProjectionDim = try values.decodeSize(.pooledProjectionDim, atMost: ConfigLimit.width, default: 2048)
+    posEmbedMaxSize = try values.decodeSize(.posEmbedMaxSize, atMost: 512, default: 96)
+    dualAttentionLayers = Set(
+      try values.decodeList(
+        .dualAttentionLayers, of: 0...numLayers - 1, count: 0...ConfigLimit.layers, default: []))
     let norm = try values.decodeIfPresent(String.self, forKey: .qkNorm)
     queryKeyNorm = norm != nil
-    let captionDim = try values.decodeSize(.captionProjectionDim, default: 1152)
+    let captionDim = try values.decodeSize(.captionProjectionDim, atMost: ConfigLimit.width, default: 1152)
     if let norm, norm != "rms_norm" { throw values.corrupted(.qkNorm, "'\(norm)', expected rms_norm") }
-    for (key, value, limit) in [
-      (CodingKeys.numLayers, numLayers, 10_000), (.posEmbedMaxSize, posEmbedMaxSize, 512),
-      (.patchSize, patchSize, sampleSize),
-    ] where value > limit {
-      throw values.corrupted(key, "is \(value), expected at most \(limit)")
-    }
-    guard dim <= 1 << 20, dim % 4 == 0, captionDim == dim else {
+    guard dim <= ConfigLimit.width, dim % 4 == 0, captionDim == dim else {
       throw values.corrupted(
         .captionProjectionDim,
         "\(captionDim) is not attention_head_dim \(attentionHeadDim) × num_attention_heads \(numAttentionHeads), "
           + "or not a multiple of 4")
-    }
-    guard dualAttentionLayers.allSatisfy((0..<numLayers).contains) else {
-      throw values.corrupted(.dualAttentionLayers, "\(dualAttentionLayers.sorted()), the model has \(numLayers) layers")
     }
   }
 }

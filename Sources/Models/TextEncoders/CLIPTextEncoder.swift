@@ -26,15 +26,15 @@ public struct CLIPTextConfig: Sendable, Decodable, Equatable {
 
   public init(from decoder: any Decoder) throws {
     let values = try decoder.container(keyedBy: CodingKeys.self)
-    vocabularySize = try values.decodeSize(.vocabularySize)
-    dim = try values.decodeSize(.dim)
-    feedForwardDim = try values.decodeSize(.feedForwardDim)
-    layers = try values.decodeSize(.layers)
-    heads = try values.decodeSize(.heads)
-    maxPositions = try values.decodeSize(.maxPositions, default: 77)
-    projectionDim = try values.decodeSize(.projectionDim, default: 512)
-    layerNormEpsilon = try values.decodeIfPresent(Float.self, forKey: .layerNormEpsilon) ?? 1e-5
-    endOfTextID = try values.decodeIfPresent(Int.self, forKey: .endOfTextID) ?? 2
+    vocabularySize = try values.decodeSize(.vocabularySize, atMost: ConfigLimit.vocabulary)
+    dim = try values.decodeSize(.dim, atMost: ConfigLimit.width)
+    feedForwardDim = try values.decodeSize(.feedForwardDim, atMost: ConfigLimit.width * 8)
+    layers = try values.decodeSize(.layers, atMost: ConfigLimit.layers)
+    heads = try values.decodeSize(.heads, atMost: ConfigLimit.heads)
+    maxPositions = try values.decodeSize(.maxPositions, atMost: 1 << 16, default: 77)
+    projectionDim = try values.decodeSize(.projectionDim, atMost: ConfigLimit.width, default: 512)
+    layerNormEpsilon = try values.decodeNumber(.layerNormEpsilon, in: 0...1, default: 1e-5)
+    endOfTextID = try values.decodeInteger(.endOfTextID, in: 0...ConfigLimit.vocabulary, default: 2)
     let architectures = try values.decodeIfPresent([String].self, forKey: .architectures) ?? []
     hasProjection = architectures.contains("CLIPTextModelWithProjection")
     guard dim % heads == 0 else { throw values.corrupted(.heads, "\(heads) does not divide hidden_size \(dim)") }

@@ -23,15 +23,15 @@ public struct T5Config: Sendable, Decodable, Equatable {
 
   public init(from decoder: any Decoder) throws {
     let values = try decoder.container(keyedBy: CodingKeys.self)
-    vocabularySize = try values.decodeSize(.vocabularySize)
-    dim = try values.decodeSize(.dim)
-    keyDim = try values.decodeSize(.keyDim)
-    feedForwardDim = try values.decodeSize(.feedForwardDim)
-    layers = try values.decodeSize(.layers)
-    heads = try values.decodeSize(.heads)
-    relativeBuckets = try values.decodeSize(.relativeBuckets, default: 32)
-    relativeMaxDistance = try values.decodeSize(.relativeMaxDistance, default: 128)
-    layerNormEpsilon = try values.decodeIfPresent(Float.self, forKey: .layerNormEpsilon) ?? 1e-6
+    vocabularySize = try values.decodeSize(.vocabularySize, atMost: ConfigLimit.vocabulary)
+    dim = try values.decodeSize(.dim, atMost: ConfigLimit.width)
+    keyDim = try values.decodeSize(.keyDim, atMost: ConfigLimit.headDim)
+    feedForwardDim = try values.decodeSize(.feedForwardDim, atMost: ConfigLimit.width * 8)
+    layers = try values.decodeSize(.layers, atMost: ConfigLimit.layers)
+    heads = try values.decodeSize(.heads, atMost: ConfigLimit.heads)
+    relativeBuckets = try values.decodeSize(.relativeBuckets, atMost: 1 << 10, default: 32)
+    relativeMaxDistance = try values.decodeSize(.relativeMaxDistance, atMost: 1 << 20, default: 128)
+    layerNormEpsilon = try values.decodeNumber(.layerNormEpsilon, in: 0...1, default: 1e-6)
     feedForwardProjection = try values.decodeIfPresent(String.self, forKey: .feedForwardProjection) ?? "relu"
     guard feedForwardProjection == "gated-gelu" else {
       throw values.corrupted(.feedForwardProjection, "'\(feedForwardProjection)', expected 'gated-gelu' (T5 v1.1)")

@@ -17,11 +17,14 @@ public struct PatchEmbedding: Sendable {
     projection = Conv2d(channels, dim, kernel: patchSize, stride: patchSize, w["proj"])
     self.maxSize = maxSize
     self.patchSize = patchSize
-    // Checkpoints carry the table; a checkpoint without it means the computed one.
-    positions =
-      w.contains("pos_embed")
-      ? w.tensor("pos_embed", 1, maxSize * maxSize, dim).converted(to: .f32).squeezed(0)
-      : sinCosPositions2D(dim: dim, gridSize: maxSize, baseSize: sampleSize / patchSize)
+    // Checkpoints carry the table; a checkpoint without it means the computed one, unless it is no such checkpoint.
+    if w.contains("pos_embed") {
+      positions = w.tensor("pos_embed", 1, maxSize * maxSize, dim).converted(to: .f32).squeezed(0)
+    } else if w.isComplete {
+      positions = sinCosPositions2D(dim: dim, gridSize: maxSize, baseSize: sampleSize / patchSize)
+    } else {
+      positions = Tensor(zeros: [0, 0])
+    }
   }
 
   /// - Parameter latents: `[batch, channels, height, width]`

@@ -2,8 +2,9 @@ import Tensor
 
 /// A cursor into a weight source: `w["attn"]["to_q"]` stands at `attn.to_q`, and a layer takes its tensors from there.
 ///
-/// A weight that is missing or has another shape is written down and replaced by zeros, so that layer initialisers do
-/// not throw and one run reports everything; `load` throws the report.
+/// A weight that is missing or has another shape is written down and replaced by a tensor without elements, so that layer
+/// initialisers do not throw and one run reports everything; `load` throws the report. What a wrong configuration asks for
+/// is thus never allocated.
 public struct Weights {
   /// The dotted path of this cursor.
   public let path: String
@@ -12,7 +13,16 @@ public struct Weights {
 
   final class Ledger {
     var taken: Set<String> = []
-    var problems: [WeightProblem] = []
+    /// The first of them: a report of thousands of weights helps nobody.
+    private(set) var problems: [WeightProblem] = []
+    private(set) var problemCount = 0
+
+    static let mostProblems = 1000
+
+    func add(_ problem: WeightProblem) {
+      problemCount += 1
+      if problems.count < Self.mostProblems { problems.append(problem) }
+    }
   }
 
   public init(_ source: any WeightSource) {
@@ -34,13 +44,20 @@ public struct Weights {
   public func tensor(_ name: String, _ shape: Int...) -> Tensor { tensor(name, shape: shape) }
 
   public func tensor(_ name: String, shape: [Int]) -> Tensor {
-    take(name, shape)?.tensor ?? Tensor(zeros: shape)
+    take(name, shape)?.tensor ?? Weights.placeholder(shape)
   }
 
   /// A matrix, `[rows, columns]`, quantised if the checkpoint has it so.
   public func matrix(_ name: String, _ rows: Int, _ columns: Int) -> Parameter {
-    take(name, [rows, columns]) ?? .dense(Tensor(zeros: [rows, columns]))
+    take(name, [rows, columns]) ?? .dense(Weights.placeholder([rows, columns]))
   }
+
+  /// Whether every weight taken so far was there. Initialisers that compute something as large as the configuration says
+  /// ask before they do.
+  public var isComplete: Bool { ledger.problemCount == 0 }
+
+  /// Stands in for a weight until `load` throws: as many axes, no elements.
+  private static func placeholder(_ shape: [Int]) -> Tensor { Tensor(zeros: shape.map { $0 == 1 ? 1 : 0 }) }
 
   /// Whether the checkpoint has this weight: for parts a configuration does not tell about.
   public func contains(_ name: String) -> Bool { source.shape(of: full(name)) != nil }
@@ -55,17 +72,17 @@ public struct Weights {
     ledger.taken.insert(name)
     if let generated = source as? any GeneratedWeights { return .dense(generated.tensor(name, shape: shape)) }
     guard let found = source.shape(of: name) else {
-      ledger.problems.append(.missing(name))
+      ledger.add(.missing(name))
       return nil
     }
     guard found == shape else {
-      ledger.problems.append(.shape(name, expected: shape, found: found, file: source.file(of: name)))
+      ledger.add(.shape(name, expected: shape, found: found, file: source.file(of: name)))
       return nil
     }
     do {
       return try source.parameter(name)
     } catch {
-      ledger.problems.append(.unreadable(name, reason: "\(error)"))
+      ledger.add(.unreadable(name, reason: "\(error)"))
       return nil
     }
   }
@@ -109,9 +126,16 @@ public struct WeightReport: Error, Equatable, CustomStringConvertible {
     }
     if missing.count == 1 { lines.append("weight '\(missing[0])' is missing") }
     if missing.count > 1 { lines.append("\(missing.count) weights are missing: \(WeightReport.list(missing))") }
+    if lines.count > WeightReport.mostLines {
+      let more = lines.count - WeightReport.mostLines
+      lines = lines.prefix(WeightReport.mostLines) + ["and \(more) more of this kind"]
+    }
     if let hint { lines.append("hint: \(hint)") }
     return lines.joined(separator: "\n")
   }
+
+  /// Of the description; `problems` has them all, up to a thousand.
+  private static let mostLines = 20
 
   static func list(_ names: [String]) -> String {
     names.prefix(8).joined(separator: ", ") + (names.count > 8 ? ", …" : "")

@@ -1,0 +1,37 @@
+import NN
+import Tensor
+
+/// Notices where a run first has numbers that are not finite: the block whose attention outputs they reach, as broken
+/// weights or an overflow make them.
+public final class FiniteCheck: AttentionProcessor {
+  public struct Finding: Sendable, Equatable {
+    public let site: Site
+    public let step: Int
+  }
+
+  public let patterns: [SitePattern]
+  /// The first of the last run; nil when all was finite.
+  public private(set) var finding: Finding?
+
+  /// - Parameter patterns: the sites to look at; every attention output unless given. A pass over an existing picture runs
+  ///   no further than somebody looks, so that looking at all blocks has a price there.
+  public init(_ patterns: [SitePattern] = [SitePattern("*.*.*.attentionOutput")]) { self.patterns = patterns }
+
+  public func install(_ hooks: inout HookPlan, on model: any StreamModel) {
+    finding = nil
+    for pattern in patterns {
+      hooks.read(pattern, in: PassFilter(branches: nil)) { [weak self] tensor, site, pass in
+        guard let self, finding == nil, !tensor.isAllFinite else { return }
+        finding = Finding(site: site, step: pass.step)
+      }
+    }
+  }
+}
+
+extension Tensor {
+  /// Whether no element is infinite or not a number.
+  public var isAllFinite: Bool {
+    // One pass suffices for what is finite, unless the sum alone overflows.
+    sum().item.isFinite || (self * 0).sum().item == 0
+  }
+}

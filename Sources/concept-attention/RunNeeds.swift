@@ -1,0 +1,60 @@
+import Models
+import NN
+import Tensor
+
+/// Roughly what a run takes, told before it starts. Weights are mapped from files and not counted.
+struct RunNeeds {
+  /// Bytes of memory at most.
+  var memory: Int
+  /// Bytes on the disk.
+  var disk: Int
+
+  /// Of what a process holds beside tensors: headers, vocabularies, libraries' buffers.
+  private static let overhead = 32 << 20
+
+  /// - Parameters:
+  ///   - plan: of the passes
+  ///   - steps: of the run, or noise levels
+  ///   - pictures: how many there are, and the pixels of each as it is written
+  init(
+    _ plan: GenerationPlan, _ pipeline: any DiffusionPipeline, concepts: Int, steps: Int,
+    pictures: (count: Int, pixels: Int)
+  ) {
+    let estimate = pipeline.activationEstimate(plan)
+    let tokens = plan.grid.count, blocks = pipeline.transformer.blocks.count
+    // A map for every layer and step and their average, as it is collected and as it is written.
+    let map = Self.product(4, concepts, tokens), maps = Self.product(2, pictures.count, map, 1 + blocks + steps)
+    // One rendering at a time: the map in single precision, twice while it is resized, its colours, the overlay, the
+    // picture, and the bytes of a PNG file.
+    let rendering = Self.product(40, pictures.pixels)
+    let phases = max(estimate.transformer, estimate.decoding, rendering)
+    memory = Self.sum(phases, maps, Self.product(4 * 3, pictures.count, pictures.pixels), Self.overhead)
+    // Pictures compress to half their bytes or less, values hardly, and the report has them in letters.
+    let drawn = Self.product(3, pictures.pixels, 1 + 2 * concepts) / 2
+    let values = Self.product(3, map, 1 + blocks + steps)
+    disk = Self.product(pictures.count, Self.sum(drawn, values, 1 << 16))
+  }
+
+  /// - Throws: `InputError` with both numbers when this process may not take so much
+  static func check(_ bytes: Int, of what: String, _ allowance: Memory.Allowance? = Memory.allowance) throws {
+    guard let allowance, bytes > allowance.bytes else { return }
+    throw InputError(
+      "\(what) takes some \(byteText(bytes)) of memory beside the model's files, and \(allowance.source) leaves "
+        + "\(byteText(allowance.bytes)); fewer or smaller pictures take less, --force starts all the same")
+  }
+
+  /// What does not fit an integer is as much as one holds.
+  private static func product(_ factors: Int...) -> Int {
+    factors.reduce(1) { result, factor in
+      let (product, overflow) = result.multipliedReportingOverflow(by: factor)
+      return overflow ? .max : product
+    }
+  }
+
+  private static func sum(_ terms: Int...) -> Int {
+    terms.reduce(0) { result, term in
+      let (sum, overflow) = result.addingReportingOverflow(term)
+      return overflow ? .max : sum
+    }
+  }
+}

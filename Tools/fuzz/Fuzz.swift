@@ -1,0 +1,120 @@
+// fuzz: reads mutated files of every kind until the time, or the number of inputs, is over. Run it under
+// AddressSanitizer (README.md).
+//
+// A reader must answer any bytes with a value or with its typed error. Anything else ends the program: a trap, a
+// sanitizer's report, an error of another type, or an input that takes too long.
+
+import Foundation
+import Tensor
+
+struct Arguments {
+  var seconds = 60.0
+  var seed: UInt64 = 1
+  /// Longest time for one input, in seconds.
+  var patience = 10.0
+  var corpus = "Tools/fuzz/corpus"
+  var readers: Set<String> = []
+  /// Inputs in all after which to stop, even if there is time left.
+  var inputs = Int.max
+
+  init(_ arguments: [String]) throws {
+    var rest = arguments.dropFirst()
+    while let flag = rest.popFirst() {
+      guard let value = rest.popFirst() else { throw Usage(reason: "\(flag) needs a value") }
+      switch flag {
+      case "--seconds": seconds = try number(value, flag)
+      case "--seed": seed = try number(value, flag)
+      case "--patience": patience = try number(value, flag)
+      case "--inputs": inputs = try number(value, flag)
+      case "--corpus": corpus = value
+      case "--readers": readers = Set(value.split(separator: ",").map(String.init))
+      default: throw Usage(reason: "unknown option \(flag)")
+      }
+    }
+  }
+
+  private func number<Value: LosslessStringConvertible>(_ text: String, _ flag: String) throws -> Value {
+    guard let value = Value(text) else { throw Usage(reason: "\(flag): expected a number, found \(text)") }
+    return value
+  }
+}
+
+struct Usage: Error, CustomStringConvertible {
+  let reason: String
+  var description: String {
+    """
+    \(reason)
+    usage: fuzz [--seconds 60] [--inputs 1000000] [--seed 1] [--patience 10] [--corpus Tools/fuzz/corpus]
+                [--readers safetensors,tokenizer-json]
+    """
+  }
+}
+
+/// What one reader was given and how it answered.
+struct Tally {
+  var inputs = 0, accepted = 0, refused = 0
+  var slowest = Duration.zero
+
+  mutating func add(_ answer: Target.Answer, _ time: Duration) {
+    inputs += 1
+    if answer.isAccepted { accepted += 1 } else { refused += 1 }
+    slowest = max(slowest, time)
+  }
+}
+
+func run(_ arguments: Arguments) throws {
+  let targets = try Target.all(corpus: arguments.corpus).filter {
+    arguments.readers.isEmpty || arguments.readers.contains($0.name)
+  }
+  guard !targets.isEmpty else { throw Usage(reason: "no such reader") }
+  var tallies = [Tally](repeating: Tally(), count: targets.count)
+  var generator = SplitMix64(state: arguments.seed), done = 0
+  var corpora = targets.map(\.seeds), known = targets.map { _ in Set<String>() }
+  let clock = ContinuousClock(), start = clock.now, end = start + .seconds(arguments.seconds)
+  while done < arguments.inputs, clock.now < end {
+    for (index, target) in targets.enumerated() {
+      var input = mutated(corpora[index].randomElement(using: &generator) ?? [], target.seeds, &generator)
+      if Int.random(in: 0..<4, using: &generator) > 0 { input = target.repair(input) }
+      let (answer, time) = try answer(target, input, patience: arguments.patience)
+      tallies[index].add(answer, time)
+      // What gets an answer that none got before is worth changing further.
+      if input.count <= 1 << 13, known[index].count < 2000, known[index].insert(answer.kind).inserted {
+        corpora[index].append(input)
+      }
+      done += 1
+    }
+  }
+  report(zip(targets.map(\.name), tallies).map { ($0, $1) }, done, (clock.now - start) / .seconds(1), arguments.seed)
+}
+
+/// - Throws: `Finding` when the reader answers wrongly or takes too long
+func answer(_ target: Target, _ input: [UInt8], patience: Double) throws -> (Target.Answer, Duration) {
+  let clock = ContinuousClock(), start = clock.now
+  let answer = try target.answer(to: input), time = clock.now - start
+  guard time < .seconds(patience) else { throw Finding(target: target.name, reason: "took \(time)", input: input) }
+  return (answer, time)
+}
+
+func report(_ tallies: [(name: String, tally: Tally)], _ total: Int, _ seconds: Double, _ seed: UInt64) {
+  for (name, tally) in tallies {
+    print("\(name): \(tally.inputs) inputs, \(tally.accepted) read, \(tally.refused) refused, slowest \(tally.slowest)")
+  }
+  print("\(total) inputs in \(Int(seconds)) s with seed \(seed), nothing found")
+}
+
+#if !LIBFUZZER
+  @main struct Fuzz {
+    static func main() {
+      do {
+        try run(Arguments(CommandLine.arguments))
+      } catch let finding as Finding {
+        try? Data(finding.input).write(to: URL(fileURLWithPath: "fuzz-finding.bin"))
+        print("FOUND in \(finding.target): \(finding.reason); the input is in fuzz-finding.bin")
+        exit(1)
+      } catch {
+        print("\(error)")
+        exit(2)
+      }
+    }
+  }
+#endif
