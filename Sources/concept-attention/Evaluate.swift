@@ -59,7 +59,7 @@ struct Evaluate: ParsableCommand {
       How figures are made: \(EvaluationProtocol.presets.map(\.name).joined(separator: ", ")), or a JSON file. Every run \
       leaves its own as protocol.json.
       """, valueName: "name or file"))
-  var rules = EvaluationProtocol.standard.name
+  var rules: String?
 
   @Flag(help: "Print the protocol as a JSON file to copy and change.")
   var printProtocol = false
@@ -72,7 +72,7 @@ struct Evaluate: ParsableCommand {
       \(SaliencySpace.allCases.map(\.rawValue).joined(separator: ", ")); baselines: \
       \(Baseline.allCases.map(\.rawValue).joined(separator: ", ")).
       """, valueName: "a,b,c"))
-  var method = MapMethod.conceptAttention.name
+  var method: String?
 
   @Option(
     help: ArgumentHelp(
@@ -108,35 +108,44 @@ struct Evaluate: ParsableCommand {
     if check, dataset.dataset == nil { throw ValidationError("--check needs --dataset and --data") }
     if check, maps != nil { throw ValidationError("--check and --maps exclude each other") }
     if maps != nil, dataset.dataset == nil { throw ValidationError("--maps needs --dataset and --data") }
+    let hasMaps = maps != nil, hasRun = dataset.dataset != nil && !hasMaps && !check
+    let forRuns = "runs of methods on a --dataset", forBoth = forRuns + " and --maps"
+    for (option, isGiven, isFitting, place) in [
+      ("method", method != nil, hasRun, forRuns), ("ablate", ablate != nil, hasRun, forRuns),
+      ("save-maps", saveMaps != nil, hasRun, forRuns), ("limit", limit != nil, hasRun, forRuns),
+      ("json", json, hasMaps, "--maps"), ("threshold", threshold != nil, hasRun || hasMaps, forBoth),
+      ("protocol", rules != nil, hasRun || hasMaps || printProtocol, forBoth),
+    ] where isGiven && !isFitting {
+      throw ValidationError("--\(option) has no meaning here: it is for \(place)")
+    }
     if let limit, limit < 1 { throw ValidationError("--limit \(limit): expected at least 1") }
     if scenes != nil, dataset.dataset != nil { throw ValidationError("--scenes and --dataset exclude each other") }
   }
 
   func run() throws {
-    var scoring = ScoringRules()
-    if let threshold { scoring.threshold = threshold }
+    var rules = try EvaluationProtocol(nameOrPath: rules ?? EvaluationProtocol.standard.name)
+    if let threshold { rules.threshold = threshold }
     if printProtocol {
-      print(try EvaluationProtocol(nameOrPath: rules).json)
+      print(rules.json)
     } else if check {
       try DatasetCheck(options: dataset).run()
     } else if let maps {
-      try MapScoring(folder: maps, options: dataset, rules: scoring, printsJSON: json, output: output).run()
+      try MapScoring(folder: maps, options: dataset, rules: rules, printsJSON: json, output: output).run()
     } else if dataset.dataset != nil {
-      try measureMethods()
+      try measureMethods(rules)
     } else {
       try measureScenes()
     }
   }
 
-  private func measureMethods() throws {
+  private func measureMethods(_ rules: EvaluationProtocol) throws {
+    let method = method ?? MapMethod.conceptAttention.name
     guard let output else { throw InputError("--output is missing: the folder for the results") }
     let methods = try method.split(separator: ",").map {
       try EvaluationMethod(named: $0.trimmingCharacters(in: .whitespaces))
     }
     if methods.isEmpty { throw InputError("--method '\(method)' names no method") }
     if Set(methods.map(\.name)).count < methods.count { throw InputError("--method '\(method)' names a method twice") }
-    var rules = try EvaluationProtocol(nameOrPath: rules)
-    if let threshold { rules.threshold = threshold }
     try MethodEvaluation(
       options: dataset, rules: rules, methods: methods, model: model, output: output, saveMaps: saveMaps, limit: limit,
       ablations: try ablations()

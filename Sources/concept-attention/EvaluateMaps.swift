@@ -7,7 +7,7 @@ import Foundation
 struct MapScoring {
   let folder: String
   let options: DatasetOptions
-  let rules: ScoringRules
+  let rules: EvaluationProtocol
   /// Whether the scores go to standard output as JSON.
   let printsJSON: Bool
   /// A JSON file; nil for none.
@@ -16,7 +16,7 @@ struct MapScoring {
   func run() throws {
     let dataset = try options.open(), maps = try MapFolder(folder)
     for problem in maps.problems { printError("warning: \(folder)/\(problem)") }
-    let evaluation = MapEvaluation(dataset, rules: rules, names: try options.names())
+    let evaluation = MapEvaluation(dataset, following: rules, names: try options.names())
     var state = EvaluationState(dataset.classes)
     let files = try (output.map { [try ScoreFile($0)] } ?? []) + (printsJSON ? [ScoreFile()] : [])
     let progress = Progress("scoring, picture")
@@ -40,7 +40,7 @@ struct MapScoring {
     }
     try options.check(state)
     let total = state.totals.summary(
-      dataset.classes, format: options.dataset ?? "", split: options.split, rules: rules)
+      dataset.classes, format: options.dataset ?? "", split: options.split, rules: rules.rules)
     try withoutInterrupts { for file in files { try file.finish(total, state) } }
     if !printsJSON {
       print(ScoreTable.text(state))

@@ -66,11 +66,8 @@ struct MethodEvaluation {
     _ variant: Ablation.Variant, _ maker: MapMaker, _ dataset: any SegmentationDataset, _ names: ClassNames,
     folder parent: String
   ) throws -> EvaluationState {
-    let rules = variant.rules
     let name = String(variant.name.map { $0.isLetter || $0.isNumber || "._-".contains($0) ? $0 : "-" })
-    var classNames = ClassNames(rules.classNames)
-    classNames.concepts.merge(names.concepts) { $1 }
-    let evaluation = MapEvaluation(dataset, rules: rules.rules, names: classNames)
+    let evaluation = MapEvaluation(dataset, following: variant.rules, names: names)
     let units = limit.map { limit in evaluation.units.prefix { $0.upperBound <= limit } } ?? evaluation.units[...]
     var state = EvaluationState(dataset.classes)
     let folder = "\(parent)/\(name)"
@@ -85,7 +82,7 @@ struct MethodEvaluation {
     let progress = Progress("\(variant.name), picture")
     for (index, unit) in units.enumerated().dropFirst(done) {
       var stop: (any Error)?
-      let outcomes = evaluation.score(unit, reasonToLeaveOut: maker.reasonToLeaveOut) { example in
+      let outcomes = evaluation.score(unit) { example in
         if let stop { throw stop }
         let made = try maker.maps(example) {
           do { try checkInterrupt() } catch {

@@ -108,7 +108,8 @@ import Testing
     (["--dataset", "scenes", "--output", "o", "--protocol", "paper-imagenet", "--limit", "1"], "layer 14"),
     (["--dataset", "scenes", "--output", "o", "--ablate", "luck"], "luck"),
     (["--dataset", "voc2012", "--data", "nowhere", "--output", "o"], "nowhere"),
-    (["--threshold", "2"], "threshold"),
+    (["--threshold", "2"], "threshold"), (["--method", "chance"], "--method has no meaning here"),
+    (["--dataset", "scenes", "--json", "--output", "o"], "--json has no meaning here"),
   ])
   func wrongInputIsNamed(_ arguments: [String], _ message: String) throws {
     let run = try Command.start(["evaluate"] + arguments, in: folder()).finish()

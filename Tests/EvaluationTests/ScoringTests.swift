@@ -152,9 +152,9 @@ import Testing
     var state = EvaluationState(dataset.classes)
     let maker = MapMaker(
       .paperVOCSingle, try EvaluationMethod(named: "centre"), dataset.classes, pipeline: nil)
-    let evaluation = MapEvaluation(dataset, names: .paperVOC)
+    let evaluation = MapEvaluation(dataset, following: .paperVOCSingle)
     for unit in evaluation.units {
-      evaluation.score(unit, reasonToLeaveOut: maker.reasonToLeaveOut) { try maker.maps($0) }.forEach { state.add($0) }
+      evaluation.score(unit) { try maker.maps($0) }.forEach { state.add($0) }
     }
     #expect(state.leftOut > 0 && state.totals.pictures > 0)
     #expect(state.leftOut + state.totals.pictures == dataset.count)

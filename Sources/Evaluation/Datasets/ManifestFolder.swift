@@ -121,7 +121,7 @@ extension ManifestFolder {
       func field(_ column: Int?) -> String {
         column.flatMap { line.fields.indices.contains($0) ? line.fields[$0] : nil } ?? ""
       }
-      let value = field(valueColumn)
+      let value = field(valueColumn).trimmingCharacters(in: .whitespaces)
       let row = Row(
         line: line.number, picture: field(columns[0]), mask: field(columns[1]), concept: field(columns[2]),
         value: Int(value))

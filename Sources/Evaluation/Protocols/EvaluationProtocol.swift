@@ -82,6 +82,13 @@ public struct EvaluationProtocol: Sendable, Equatable, Codable {
     return rules
   }
 
+  /// Why a picture does not count; nil when it does.
+  func reasonToLeaveOut(_ example: SegmentationExample, _ classes: SegmentationClasses) -> String? {
+    guard pictures == .singleClass else { return nil }
+    let objects = example.present.filter { $0 != classes.background }
+    return objects.count == 1 ? nil : "\(objects.count) classes, and \(name) takes pictures of one"
+  }
+
   // MARK: Files
 
   /// Reads a file; what it does not say is as in `default`.

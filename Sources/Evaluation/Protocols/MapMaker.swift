@@ -35,13 +35,6 @@ public struct MapMaker: Sendable {
     }
   }
 
-  /// Why the protocol leaves a picture out; nil when it counts.
-  public func reasonToLeaveOut(_ example: SegmentationExample) -> String? {
-    guard rules.pictures == .singleClass else { return nil }
-    let objects = example.present.filter { $0 != classes.background }
-    return objects.count == 1 ? nil : "\(objects.count) classes, and \(rules.name) takes pictures of one"
-  }
-
   /// - Parameter onStep: called after every pass; what it throws ends the run
   /// - Throws: `MapProblem` when there is nothing to map, and what the method and the model throw
   public func maps(_ example: SegmentationExample, onStep: () throws -> Void = {}) throws -> ConceptMaps {

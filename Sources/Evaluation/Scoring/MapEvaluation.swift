@@ -16,6 +16,19 @@ public struct MapEvaluation: Sendable {
   let scorer: MapScorer
   /// Indices of pictures that belong together: the frames of a video, or one picture.
   public let units: [Range<Int>]
+  private var reasonToLeaveOut: @Sendable (SegmentationExample) -> String? = { _ in nil }
+
+  /// Scores as a protocol says: its pictures, its class names, its rules.
+  ///
+  /// - Parameter names: of classes, over those of the protocol
+  public init(
+    _ dataset: any SegmentationDataset, following rules: EvaluationProtocol, names: ClassNames = ClassNames()
+  ) {
+    let names = ClassNames(rules.classNames.merging(names.concepts) { $1 })
+    self.init(dataset, rules: rules.rules, names: names)
+    let classes = dataset.classes
+    reasonToLeaveOut = { rules.reasonToLeaveOut($0, classes) }
+  }
 
   public init(
     _ dataset: any SegmentationDataset, rules: ScoringRules = ScoringRules(), names: ClassNames = ClassNames()
@@ -74,13 +87,8 @@ public struct MapEvaluation: Sendable {
 
   /// Scores the pictures of a unit.
   ///
-  /// - Parameters:
-  ///   - reasonToLeaveOut: why a picture does not count; nil when it does
-  ///   - maps: makes the maps of a picture, or says why not
-  public func score(
-    _ unit: Range<Int>, reasonToLeaveOut: (SegmentationExample) -> String? = { _ in nil },
-    maps: (SegmentationExample) throws -> ConceptMaps
-  ) -> [PictureOutcome] {
+  /// - Parameter maps: makes the maps of a picture, or says why not
+  public func score(_ unit: Range<Int>, maps: (SegmentationExample) throws -> ConceptMaps) -> [PictureOutcome] {
     var consistency = VideoConsistency()
     return unit.map { index in
       do {
