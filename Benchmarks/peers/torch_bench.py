@@ -44,7 +44,7 @@ import numpy  # noqa: E402
 import torch  # noqa: E402
 import torch.nn.functional as F  # noqa: E402
 
-DTYPES = {"f32": torch.float32, "bf16": torch.bfloat16}
+DTYPES = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}
 
 
 def values(shape, seed, scale=1.0, dtype=torch.float32):
@@ -72,13 +72,15 @@ class Probed:
 
 
 def linear(s, dtype):
-    weight_type = torch.float32 if dtype == "f32" else torch.bfloat16
+    weight_type = DTYPES.get(dtype, torch.bfloat16)
     activation_type = torch.bfloat16 if dtype == "bf16" else torch.float32
     x = values((s["m"], s["k"]), 1, dtype=activation_type)
     weight = values((s["n"], s["k"]), 2, 0.05, weight_type)
     bias = values((s["n"],), 3, dtype=weight_type)
     if dtype == "mixed":
         return lambda: F.linear(x.to(torch.bfloat16), weight, bias).to(torch.float32)
+    if dtype == "f16":
+        return lambda: F.linear(x.to(torch.float16), weight, bias).to(torch.float32)
     return lambda: F.linear(x, weight, bias)
 
 
@@ -293,6 +295,8 @@ def serve(cases, answers):
 
 def run_alone(cases):
     for name, (entry, dtype) in cases.items():
+        if entry["operation"] not in OPERATIONS:  # PyTorch has none like it
+            continue
         if entry.get("slow") and not arguments.slow and name not in arguments.filter:
             continue
         if arguments.dtype not in (None, dtype):

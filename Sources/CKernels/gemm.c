@@ -130,7 +130,7 @@ bool ck_gemm(const ck_isa *isa, const ck_gemm_args *args) {
   size_t rows = 0;
   for (size_t s = 0; s < args->segment_count; s++) rows += args->segments[s].rows;
   if (rows == 0 || args->columns == 0) return true;
-  const ptrdiff_t b_size = (ptrdiff_t)ck_gemm_element_size(args->b_type);
+  const ptrdiff_t b_size = ck_gemm_is_blocks(args->b_type) ? 1 : (ptrdiff_t)ck_gemm_element_size(args->b_type);
   ck_gemm_plan plan = {
       .rows = rows,
       .columns = args->columns,

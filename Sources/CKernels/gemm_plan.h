@@ -1,5 +1,6 @@
 // What the planner (gemm.c, conv.c) hands to the kernels of an instruction set (gemm*.inc).
 #pragma once
+#include <stdbool.h>
 #include <string.h>
 
 #include "ck_gemm.h"
@@ -69,6 +70,22 @@ static inline size_t ck_gemm_tile_start(const ck_gemm_plan *plan, size_t tile) {
   return tile * (plan->rows / plan->tiles) + (tile < extra ? tile : extra);
 }
 static inline size_t ck_gemm_element_size(ck_gemm_type type) { return type == ck_gemm_f32 ? 4 : 2; }
+
+static inline bool ck_gemm_is_blocks(ck_gemm_type type) { return type >= ck_gemm_q8_0; }
+
+// Bytes of the first `k` values of a run. Blocks of 256 that k cuts count whole.
+static inline size_t ck_gemm_run_bytes(ck_gemm_type type, size_t k) {
+  switch (type) {
+    case ck_gemm_f32: return 4 * k;
+    case ck_gemm_bf16:
+    case ck_gemm_f16: return 2 * k;
+    case ck_gemm_q8_0: return ck_gemm_ceil_div(k, 32) * 34;
+    case ck_gemm_q4_0: return ck_gemm_ceil_div(k, 32) * 18;
+    case ck_gemm_q4_k: return ck_gemm_ceil_div(k, 256) * 144;
+    case ck_gemm_q5_k: return ck_gemm_ceil_div(k, 256) * 176;
+    case ck_gemm_q6_k: return ck_gemm_ceil_div(k, 256) * 210;
+  }
+}
 
 static inline float ck_gemm_half_to_float(uint16_t h) {
   const uint32_t sign = (uint32_t)(h & 0x8000) << 16, magnitude = h & 0x7fff;

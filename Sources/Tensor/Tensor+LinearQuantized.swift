@@ -1,7 +1,7 @@
 import CKernels
 
-// Products with block-quantised weights: a panel of rows is unpacked, used and overwritten by the next, so that the
-// memory needed does not grow with the matrix.
+// Products with block-quantised weights. The kernels read the common formats where they lie; of the others a panel of rows
+// is unpacked, used and overwritten by the next, so that the memory needed does not grow with the matrix.
 
 /// Values of one unpacked panel, 16 MiB: large enough that packing the activations again for each panel does not show.
 private let panelValues = 1 << 22
@@ -32,15 +32,20 @@ extension Tensor {
       appendSegments(operands[index], outputs[index], gates[index], residuals[index], to: &segments)
     }
     if segments.isEmpty { return outputs }
+    func run(_ product: ck_gemm_args, from first: Int) {
+      var product = product
+      product.c_type = ck_gemm_f32
+      product.residual_type = ck_gemm_f32
+      product.bias = bias.map { $0.rawPointer + first * MemoryLayout<Float>.size }
+      product.bias_type = ck_gemm_f32
+      product.activation = activation.code
+      product.run(segments.map { $0.advanced(columns: first) })
+    }
     withExtendedLifetime((operands, outputs, gates, residuals, bias)) {
+      let isDirect = weight.withProduct(columns, operand: operands.first) { run($0, from: 0) }
+      if isDirect { return }
       forEachPanel(of: weight, columns) { panel, first in
-        var product = ck_gemm_args(weight: panel, operand: operands.first)
-        product.c_type = ck_gemm_f32
-        product.residual_type = ck_gemm_f32
-        product.bias = bias.map { $0.rawPointer + first * MemoryLayout<Float>.size }
-        product.bias_type = ck_gemm_f32
-        product.activation = activation.code
-        product.run(segments.map { $0.advanced(columns: first) })
+        run(ck_gemm_args(weight: panel, operand: operands.first), from: first)
       }
     }
     return outputs
@@ -77,6 +82,40 @@ extension Tensor {
     }
     if let bias, bias.shape != [weight.rows] {
       tensorFailure("linear: bias \(bias.shape) does not fit weight \(weight.shape) ([out, in])")
+    }
+  }
+}
+
+extension QuantizedMatrix {
+  /// Calls `body` with a product that reads the blocks where they lie.
+  ///
+  /// - Returns: whether the kernels know the format and the columns begin with a block
+  fileprivate func withProduct(_ columns: Range<Int>, operand: Tensor?, _ body: (ck_gemm_args) -> Void) -> Bool {
+    guard let type = format.productType, columns.lowerBound % format.blockSize == 0 else { return false }
+    withBlocks(rows: 0..<rows) { bytes in
+      var product = ck_gemm_args()
+      (product.columns, product.depth, product.alpha) = (rows, columns.count, 1)
+      product.a_type = operand?.dtype.productType ?? ck_gemm_f32
+      product.a_column_stride = operand?.strides.last ?? 1
+      product.b = bytes.baseAddress.map { $0 + columns.lowerBound / format.blockSize * format.blockBytes }
+      product.b_type = type
+      (product.b_row_stride, product.b_column_stride) = (1, rowBytes)
+      body(product)
+    }
+    return true
+  }
+}
+
+extension QuantizedMatrix.Format {
+  /// This format as the product kernels name it; nil for one they do not read.
+  fileprivate var productType: ck_gemm_type? {
+    switch self {
+    case .q8_0: ck_gemm_q8_0
+    case .q4_0: ck_gemm_q4_0
+    case .q4_K: ck_gemm_q4_k
+    case .q5_K: ck_gemm_q5_k
+    case .q6_K: ck_gemm_q6_k
+    case .q4_1, .q5_0, .q5_1, .q2_K, .q3_K: nil
     }
   }
 }

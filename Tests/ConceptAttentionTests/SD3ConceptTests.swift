@@ -30,6 +30,13 @@ import Testing
     return request
   }
 
+  @Test func phrasesEncodedTogetherHaveTheBitsOfEachAlone() throws {
+    for joint in try pipeline.encodePhrases(names, maxSequenceLength: 12) {
+      let alone = try pipeline.encodePhrases([joint.text], maxSequenceLength: 12)[0]
+      #expect(joint.states.isIdentical(to: alone.states) && joint.spans == alone.spans)
+    }
+  }
+
   private func concepts() throws -> ConceptSet { try ConceptSet(pipeline.encodePhrases(names, maxSequenceLength: 12)) }
 
   private func joinedConcepts() throws -> ConceptSet {

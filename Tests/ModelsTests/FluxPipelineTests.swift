@@ -134,6 +134,19 @@ import Testing
     }
   }
 
+  @Test func phrasesEncodedTogetherHaveTheBitsOfEachAlone() throws {
+    let pipeline = try openPipeline("tiny-flux"), phrases = ["star", "a red square", "sky", "star", "moon"]
+    // Two passes of the text encoder: 512 tokens each.
+    let together = try pipeline.encodePhrases(phrases, maxSequenceLength: 512)
+    #expect(together.map(\.text) == phrases)
+    for (phrase, joint) in zip(phrases, together) {
+      let alone = try pipeline.encodePhrases([phrase], maxSequenceLength: 512)[0]
+      #expect(joint.states.isIdentical(to: alone.states) && joint.spans == alone.spans)
+    }
+    #expect(!together[0].states.isIdentical(to: together[2].states))
+    #expect(try pipeline.encodePhrases([], maxSequenceLength: 8).isEmpty)
+  }
+
   /// The mapping's resident pages, as the kernel counts them.
   @Test(.enabled(if: FileManager.default.fileExists(atPath: "/proc/self/smaps")))
   func textEncodersLeaveMemoryOncePromptsAreEncoded() throws {

@@ -12,6 +12,12 @@ typedef enum ck_gemm_type {
   ck_gemm_f32,
   ck_gemm_bf16,
   ck_gemm_f16,
+  // ggml's blocks, of B only: runs of k in whole blocks, unpacked to f32 as they are used.
+  ck_gemm_q8_0,
+  ck_gemm_q4_0,
+  ck_gemm_q4_k,
+  ck_gemm_q5_k,
+  ck_gemm_q6_k,
 } ck_gemm_type;
 
 typedef enum ck_activation {
@@ -45,7 +51,7 @@ typedef struct ck_gemm_args {
   ptrdiff_t a_column_stride;  // between neighbouring k of A
   const void *b;
   ptrdiff_t b_row_stride;     // between neighbouring k of B: 1 for weights [out, in]
-  ptrdiff_t b_column_stride;  // between neighbouring n of B
+  ptrdiff_t b_column_stride;  // between neighbouring n of B; bytes where B consists of blocks
   const void *bias;           // [columns], or NULL
   ck_gemm_type bias_type;
   float alpha;

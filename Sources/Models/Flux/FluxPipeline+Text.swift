@@ -17,11 +17,16 @@ extension FluxPipeline {
 
   public func encodePhrases(_ phrases: [String], maxSequenceLength: Int?) throws -> [EncodedPhrase] {
     let length = try sequenceLength(maxSequenceLength)
-    return try phrases.map { phrase in
-      let prompt = try t5Tokenizer.encode(phrase, maxLength: length)
-      return EncodedPhrase(
-        text: phrase, states: t5(prompt.batch)[0], spans: [prompt.contentRange],
-        hasUnknown: prompt.contains(t5Tokenizer.special.unknown))
+    let prompts = try phrases.map { try t5Tokenizer.encode($0, maxLength: length) }
+    let groups = TextPasses(phrases.count, tokens: length).ranges
+    let states = groups.flatMap { group in
+      let together = t5(concatenated(prompts[group].map(\.batch)))
+      return group.map { together[$0 - group.lowerBound] }
+    }
+    return phrases.indices.map { index in
+      EncodedPhrase(
+        text: phrases[index], states: states[index], spans: [prompts[index].contentRange],
+        hasUnknown: prompts[index].contains(t5Tokenizer.special.unknown))
     }
   }
 }

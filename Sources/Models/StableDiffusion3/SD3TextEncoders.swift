@@ -49,17 +49,22 @@ public struct SD3TextEncoders: Sendable {
         ?? Tensor(zeros: [prompts.count, t5Length, dim]))
   }
 
-  /// A phrase alone, with its tokens among CLIP's and, if there is T5, among T5's.
-  public func phrase(_ text: String, t5Length: Int) throws -> EncodedPhrase {
-    let clip = try clipL.tokenizer.encode(text, maxLength: clipLength)
-    var spans = [clip.contentRange], hasUnknown = false
-    if let t5 {
-      let prompt = try t5.tokenizer.encode(text, maxLength: t5Length)
-      spans.append(prompt.contentRange.lowerBound + clipLength..<prompt.contentRange.upperBound + clipLength)
-      hasUnknown = prompt.contains(t5.tokenizer.special.unknown)
+  /// Phrases, each as if alone, with its tokens among CLIP's and, if there is T5, among T5's.
+  public func phrases(_ texts: [String], t5Length: Int) throws -> [EncodedPhrase] {
+    let groups = TextPasses(texts.count, tokens: max(clipLength, t5Length)).ranges
+    let states = try groups.flatMap { group in
+      let together = try self(Array(texts[group]), t5Length: t5Length).states
+      return group.map { together[$0 - group.lowerBound] }
     }
-    return EncodedPhrase(
-      text: text, states: try self([text], t5Length: t5Length).states[0], spans: spans, hasUnknown: hasUnknown)
+    return try zip(texts, states).map { text, states in
+      var spans = [try clipL.tokenizer.encode(text, maxLength: clipLength).contentRange], hasUnknown = false
+      if let t5 {
+        let prompt = try t5.tokenizer.encode(text, maxLength: t5Length)
+        spans.append(prompt.contentRange.lowerBound + clipLength..<prompt.contentRange.upperBound + clipLength)
+        hasUnknown = prompt.contains(t5.tokenizer.special.unknown)
+      }
+      return EncodedPhrase(text: text, states: states, spans: spans, hasUnknown: hasUnknown)
+    }
   }
 
   /// Where a phrase stands in a prompt, among CLIP's tokens and, if there is T5, among T5's.

@@ -47,8 +47,7 @@ public struct StableDiffusion3Pipeline: DenoisingPipeline {
   }
 
   public func encodePhrases(_ phrases: [String], maxSequenceLength: Int?) throws -> [EncodedPhrase] {
-    let length = try sequenceLength(maxSequenceLength)
-    return try phrases.map { try textEncoders.phrase($0, t5Length: length) }
+    try textEncoders.phrases(phrases, t5Length: try sequenceLength(maxSequenceLength))
   }
 
   public func sampler(steps: Int, grid: TokenGrid) throws -> any Sampler {

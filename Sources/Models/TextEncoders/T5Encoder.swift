@@ -90,23 +90,29 @@ public struct T5Encoder: Sendable {
   ///   - attentionMask: `[batch, tokens]`, 1 where a token may be seen; nil to see padding too, as the pipelines do
   /// - Returns: `[batch, tokens, dim]`
   public func callAsFunction(_ ids: Tensor, attentionMask: Tensor? = nil) -> Tensor {
-    hiddenStates(ids, attentionMask: attentionMask).last ?? Tensor(0)
+    encode(ids, attentionMask) { _ in }
   }
 
   /// The embeddings, the residual stream after every block but the last, and the final output, each
   /// `[batch, tokens, dim]`.
   public func hiddenStates(_ ids: Tensor, attentionMask: Tensor? = nil) -> [Tensor] {
+    var states: [Tensor] = []
+    let last = encode(ids, attentionMask) { states.append($0) }
+    return states + [last]
+  }
+
+  /// - Parameter visit: given what every block reads
+  private func encode(_ ids: Tensor, _ attentionMask: Tensor?, visit: (Tensor) -> Void) -> Tensor {
     let tokens = ids.shape[1]
     var bias = positionBias(queries: tokens, keys: tokens)
     if let attentionMask { bias = bias + Self.additive(attentionMask) }
     var x = embedding(ids)
-    var states = [x]
-    for (index, block) in blocks.enumerated() {
+    for block in blocks {
+      visit(x)
       x = x + block.attention(block.attentionNorm(x), mask: bias, scale: 1)
       x = x + block.feedForward(block.feedForwardNorm(x))
-      if index + 1 < blocks.count { states.append(x) }
     }
-    return states + [finalNorm(x)]
+    return finalNorm(x)
   }
 
   /// `[batch, 1, 1, tokens]`: 0 where a token may be seen, the lowest number where not.

@@ -4,10 +4,10 @@ import Tensor
 
 extension Operations {
   /// `x · weightᵀ + bias`: x `[m, k]`, weight `[n, k]`. `bf16` has every tensor in bf16, `mixed` bf16 weights and `f32`
-  /// activations, as the layers of a bf16 checkpoint do.
+  /// activations, as the layers of a bf16 checkpoint do; `f16` has f16 weights and `f32` activations.
   @Sendable static func linear(_ one: Case) throws -> Workload {
     let m = try one.size("m"), k = try one.size("k"), n = try one.size("n")
-    let weightType: DType = one.dtype == "f32" ? .f32 : .bf16
+    let weightType: DType = one.dtype == "f32" ? .f32 : one.dtype == "f16" ? .f16 : .bf16
     let activationType: DType = one.dtype == "bf16" ? .bf16 : .f32
     let x = Operand([m, k], seed: 1, dtype: activationType)
     let weight = Operand([n, k], seed: 2, scale: 0.05, dtype: weightType)

@@ -12,6 +12,7 @@ enum Operations {
 
   private static let table: [String: @Sendable (Case) throws -> Workload] = [
     "linear": linear,
+    "linear-blocks": linearQuantized,
     "attention": attention,
     "conv2d": conv2d,
     "norm-modulate": normModulate,
@@ -76,6 +77,7 @@ struct Operand {
     tensor = Tensor(Inputs.values(shape.reduce(1, *), seed: seed, scale: scale), shape: shape).converted(to: dtype)
     let (seed, scale) = (seed, scale)
     switch dtype {
+    case .f16: element = { Double(Float(Float16(Inputs.value(at: $0, seed: seed) * scale))) }
     case .bf16: element = { Double(Float(BFloat16(Inputs.value(at: $0, seed: seed) * scale))) }
     default: element = { Double(Inputs.value(at: $0, seed: seed) * scale) }
     }
