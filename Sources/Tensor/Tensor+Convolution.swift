@@ -56,6 +56,38 @@ extension Tensor {
       groups: groups
     ).run(activation, residual)
   }
+
+  /// `conv3d` in which `past` stands before the first frame, without joining the two.
+  ///
+  /// - Parameters:
+  ///   - x: `[batch, channels, frames, height, width]`
+  ///   - weight: `[out channels, channels, kernel frames, kernel height, kernel width]`
+  ///   - padding: zeros before and after rows and columns
+  public static func causalConv3d(
+    _ x: Tensor, weight: Tensor, bias: Tensor? = nil, past: PastFrames, stride: PerAxis = 1,
+    padding: (rows: Int, columns: Int) = (0, 0), residual: Tensor? = nil
+  ) -> Tensor {
+    var convolution = Convolution(
+      x, weight, bias, axes: 3, stride: stride, padding: [past.count, padding.rows, padding.columns],
+      paddingAfter: [0, padding.rows, padding.columns], dilation: 1, groups: 1)
+    convolution.see(past)
+    return convolution.run(.identity, residual)
+  }
+}
+
+/// What a causal convolution sees before the first frame of a part of a video.
+public enum PastFrames: Sendable {
+  /// The first frame, this many times.
+  case firstRepeated(Int)
+  /// The last frames of the part before, `[batch, channels, frames, height, width]`.
+  case frames(Tensor)
+
+  var count: Int {
+    switch self {
+    case .firstRepeated(let count): count
+    case .frames(let frames): frames.rank == 5 ? frames.shape[2] : 0
+    }
+  }
 }
 
 /// A checked convolution, with its axes filled up to three.
@@ -66,6 +98,8 @@ private struct Convolution {
   let name: String
   var arguments = ck_conv_args()
   let outputShape: [Int]
+  /// Kept as long as the kernel reads it.
+  private var past: Tensor?
 
   init(
     _ x: Tensor, _ weight: Tensor, _ bias: Tensor?, axes: Int, stride: PerAxis, padding: PerAxis,
@@ -103,6 +137,17 @@ private struct Convolution {
     arguments.padding_before = Self.triple(before, fill: 0)
   }
 
+  mutating func see(_ frames: PastFrames) {
+    switch frames {
+    case .firstRepeated: arguments.repeats_first = true
+    case .frames(let frames):
+      guard frames.rank == 5, frames.shape[0...1] == x.shape[0...1],
+        frames.shape[3...] == x.shape[3...]
+      else { tensorFailure("\(name): past frames \(frames.shape) do not fit the input \(x.shape)") }
+      past = frames.converted(to: .f32).aligned()
+    }
+  }
+
   func run(_ activation: Activation, _ residual: Tensor?) -> Tensor {
     if let residual, residual.shape != outputShape {
       tensorFailure("\(name): residual \(residual.shape) does not have the result's shape \(outputShape)")
@@ -112,7 +157,8 @@ private struct Convolution {
     guard result.count > 0 else { return result }
     var arguments = arguments
     arguments.y = result.freshPointer(as: Float.self)
-    withExtendedLifetime((x, weight, bias, residual)) {
+    withExtendedLifetime((x, weight, bias, residual, past)) {
+      arguments.front = past?.rawPointer.assumingMemoryBound(to: Float.self)
       arguments.x = x.rawPointer.assumingMemoryBound(to: Float.self)
       arguments.weight = weight.rawPointer
       arguments.weight_type = weight.dtype.productType

@@ -34,10 +34,11 @@ extension Tensor {
   /// - Parameters:
   ///   - weight: `[channels]`
   ///   - bias: `[channels]`
+  ///   - modulation: scales and shifts what was normalised, before the SiLU
   /// - Precondition: this tensor is `[batch, channels, positions…]`
   public func groupNorm(
-    groups: Int, weight: Tensor? = nil, bias: Tensor? = nil, epsilon: Float = 1e-5, silu: Bool = false,
-    as resultType: DType? = nil
+    groups: Int, weight: Tensor? = nil, bias: Tensor? = nil, epsilon: Float = 1e-5,
+    modulation: GroupModulation? = nil, silu: Bool = false, as resultType: DType? = nil
   ) -> Tensor {
     guard rank >= 2, groups > 0, shape[1] % groups == 0 else {
       tensorFailure("groupNorm: shape \(shape) is not [batch, channels, …] with channels divisible by \(groups)")
@@ -46,11 +47,15 @@ extension Tensor {
     let weight = (weight ?? bias.map { _ in Tensor(ones: [channels]) })?.parameter([channels], "groupNorm", of: self)
     let bias = (bias ?? weight.map { _ in Tensor(zeros: [channels]) })?.parameter([channels], "groupNorm", of: self)
     let x = aligned(), y = Tensor(uninitialized: shape, dtype: resultType ?? dtype.floatType)
-    let enough = withExtendedLifetime((x, y, weight, bias)) {
-      ck_group_norm(
-        Kernels.current.table, x.rawPointer, x.dtype.kernelType, y.storage.base, y.dtype.kernelType, shape[0],
-        channels, shape[2...].reduce(1, *), groups, epsilon, weight?.floatPointer, bias?.floatPointer, silu)
+    func run(_ modulation: UnsafePointer<ck_group_modulation>?) -> Bool {
+      withExtendedLifetime((x, y, weight, bias)) {
+        ck_group_norm(
+          Kernels.current.table, x.rawPointer, x.dtype.kernelType, y.storage.base, y.dtype.kernelType, shape[0],
+          channels, shape[2...].reduce(1, *), groups, epsilon, weight?.floatPointer, bias?.floatPointer, modulation,
+          silu)
+      }
     }
+    let enough = modulation.map { $0.withTerms(for: x, run) } ?? run(nil)
     guard enough else { tensorFailure("groupNorm: out of memory for shape \(shape)") }
     return y
   }

@@ -21,10 +21,12 @@ import Testing
     case .block: try expectOutputs(golden, blockOutputs(golden))
     case .fluxTransformer: try expectOutputs(golden, fluxOutputs(golden))
     case .sd3Transformer: try expectOutputs(golden, sd3Outputs(golden))
+    case .cogVideoXTransformer: try expectOutputs(golden, cogVideoXOutputs(golden))
     case .sd3PromptAssembly: try expectOutputs(golden, sd3PromptOutputs(golden))
     case .clipText: try expectOutputs(golden, clipOutputs(golden))
     case .t5Encoder: try expectOutputs(golden, t5Outputs(golden))
     case .autoencoderKL: try expectOutputs(golden, autoencoderOutputs(golden))
+    case .autoencoderKLCogVideoX: try expectOutputs(golden, videoAutoencoderOutputs(golden))
     case .pipeline: try checkPipeline(golden)
     case .pipelineWithoutT5: try checkPipelineWithoutT5(golden)
     case .imageToImage: try checkImageToImage(golden)
@@ -35,7 +37,8 @@ import Testing
 extension ModelsKind {
   var dependsOnKernels: Bool {
     switch self {
-    case .block, .fluxTransformer, .sd3Transformer, .clipText, .t5Encoder, .autoencoderKL, .pipeline,
+    case .block, .fluxTransformer, .sd3Transformer, .cogVideoXTransformer, .clipText, .t5Encoder, .autoencoderKL,
+      .autoencoderKLCogVideoX, .pipeline,
       .pipelineWithoutT5, .imageToImage:
       true
     default: false

@@ -47,6 +47,38 @@ func sd3Outputs(_ golden: GoldenCase) throws -> [String: Tensor] {
   return outputs
 }
 
+/// A whole CogVideoX transformer: the output, both residual streams after every block, and the positions it computes
+/// itself where the case has some.
+func cogVideoXOutputs(_ golden: GoldenCase) throws -> [String: Tensor] {
+  let folder = golden.path(golden.config.model.string ?? "transformer"), inputs = try golden.inputs()
+  let model = try cogVideoX(folder)
+  let latents = try #require(inputs["hidden"])
+  let positions = model.positions(frames: latents.shape[1], height: latents.shape[3], width: latents.shape[4])
+  if let cosines = inputs["rope_cos"], let sines = inputs["rope_sin"] {
+    let rotary = try #require(positions.rotary)
+    expectClose(rotary.cos, cosines, golden.tolerance, "\(golden.name) rope_cos")
+    expectClose(rotary.sin, sines, golden.tolerance, "\(golden.name) rope_sin")
+  }
+  let cache = ActivationReader("residualOutput")
+  let run = try HookRun([cache], on: model, pass: Pass(grid: TokenGrid(height: 1, width: 1)))
+  let input = CogVideoXTransformer.Input(
+    latents: latents, text: try #require(inputs["encoder"]),
+    timestep: try #require(inputs["timestep"]).converted(to: .f32).floats, positions: positions)
+  var outputs = ["sample": model(input, hooks: run)]
+  #expect(model(input).isIdentical(to: outputs["sample"] ?? Tensor(0)), "a reader changes the result")
+  for (site, tensor) in cache.tensors {
+    outputs["block.\(site.block.layer).\(site.stream == .image ? "hidden" : "encoder")"] = tensor
+  }
+  return outputs
+}
+
+/// The CogVideoX transformer of a folder in the diffusers layout.
+func cogVideoX(_ folder: String) throws -> CogVideoXTransformer {
+  let config = try JSONDecoder().decode(
+    CogVideoXConfig.self, from: Data(contentsOf: URL(fileURLWithPath: "\(folder)/config.json")))
+  return try load(from: SafetensorsWeights(folder: folder)) { CogVideoXTransformer(config, $0) }
+}
+
 /// Keeps what passes one point of every block.
 final class ActivationReader: AttentionProcessor {
   private let point: String

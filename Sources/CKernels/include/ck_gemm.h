@@ -82,6 +82,10 @@ typedef struct ck_conv_args {
   size_t stride[3], dilation[3];
   size_t padding_before[3];   // what follows the input is implied by out_size
   const float *x;             // [batch, in_channels, depth, height, width]
+  // What stands before the first slice of depth, of which padding_before[0] are seen: `front` [batch, in_channels,
+  // padding_before[0], height, width], of one group; or the first slice over and over; or zeros.
+  const float *front;
+  bool repeats_first;
   const void *weight;         // [out_channels, in_channels / groups, kd, kh, kw]
   ck_gemm_type weight_type;
   const float *bias;          // [out_channels], or NULL

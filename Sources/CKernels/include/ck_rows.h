@@ -25,6 +25,8 @@ typedef struct ck_row_ops {
   // y = (x - centre) * scale + shift, and its SiLU.
   void (*scale_shift)(const float *x, float *y, size_t n, float centre, float scale, float shift);
   void (*scale_shift_silu)(const float *x, float *y, size_t n, float centre, float scale, float shift);
+  // y = (x - centre) * scale + shift, element by element, or the SiLU of that.
+  void (*modulate)(const float *x, float *y, size_t n, float centre, const float *scale, const float *shift, bool silu);
   // Pairs (x[2i], x[2i + 1]), or (x[i], x[i + n / 2]), turned by the angles of cosine and sine [n].
   void (*rotate_pairs)(const float *x, float *y, const float *cosine, const float *sine, size_t n);
   void (*rotate_halves)(const float *x, float *y, const float *cosine, const float *sine, size_t n);
@@ -54,11 +56,21 @@ typedef struct ck_norm {
 // Layer norm (arXiv 1607.06450) or RMS norm (arXiv 1910.07467) of every row, modulated as in DiT (arXiv 2212.09748).
 void ck_normalize_rows(const struct ck_isa *isa, const ck_rows *rows, const ck_norm *norm);
 
+// A coarser grid that scales and shifts what was normalised: every element of it stands for `repeat` columns of the rows
+// that name its row. Sources are [batch, channels, coarse_rows, coarse_columns], f32.
+typedef struct ck_group_modulation {
+  const float *scale, *shift;
+  size_t rows, columns;              // of x: spatial = rows * columns
+  size_t coarse_rows, coarse_columns, repeat;  // columns = coarse_columns * repeat
+  const size_t *coarse_row;          // [rows]
+} ck_group_modulation;
+
 // Group norm (arXiv 1803.08494) of x [batch, channels, spatial], contiguous; weight and bias [channels], both or
-// neither; optionally followed by SiLU. false: out of memory, nothing written.
+// neither; optionally followed by scale and shift of a coarser grid (`modulation`, may be NULL), and by SiLU.
+// false: out of memory, nothing written.
 bool ck_group_norm(const struct ck_isa *isa, const void *x, ck_type x_type, void *y, ck_type y_type, size_t batch,
                    size_t channels, size_t spatial, size_t groups, float epsilon, const float *weight,
-                   const float *bias, bool silu);
+                   const float *bias, const ck_group_modulation *modulation, bool silu);
 
 // Rotary position embedding (arXiv 2104.09864) of rows [batch, heads, tokens][n] by tables [tokens, n]: interleaved
 // pairs as in FLUX and CogVideoX, or the two halves of a row as in LLaMA.

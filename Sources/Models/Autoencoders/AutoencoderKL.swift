@@ -50,44 +50,15 @@ public struct AutoencoderKL: Sendable {
   /// Latents as the decoder sees them.
   public func unscaled(_ latents: Tensor) -> Tensor { latents / config.scalingFactor + config.shiftFactor }
 
-  /// Runs `transform` on the whole, or above `tileAbove` on tiles that overlap by a quarter and are blended linearly.
-  ///
-  /// Source: diffusers `AutoencoderKL.tiled_decode`, `_tiled_encode`.
+  /// Runs `transform` on the whole, or above `tileAbove` on tiles that overlap by a quarter.
   ///
   /// - Parameter extent: side of a tile before and after the transform
   private func tiled(_ input: Tensor, extent: (before: Int, after: Int), _ transform: (Tensor) -> Tensor) -> Tensor {
     let pixels = max(input.shape[2], input.shape[3]) * tileSize / extent.before
     guard pixels > tileAbove else { return transform(input) }
-    let step = extent.before * 3 / 4, blend = extent.after / 4, kept = extent.after - blend
-    var above: [Tensor] = []
-    var bands: [Tensor] = []
-    for top in stride(from: 0, to: input.shape[2], by: step) {
-      let strip = input.narrow(2, from: top, count: min(extent.before, input.shape[2] - top))
-      var row: [Tensor] = []
-      for left in stride(from: 0, to: input.shape[3], by: step) {
-        var tile = transform(strip.narrow(3, from: left, count: min(extent.before, input.shape[3] - left)))
-        if !above.isEmpty { tile = blended(above[row.count], tile, axis: 2, extent: blend) }
-        if let before = row.last { tile = blended(before, tile, axis: 3, extent: blend) }
-        row.append(tile)
-      }
-      let trimmed = row.map { tile in
-        tile.narrow(2, from: 0, count: min(kept, tile.shape[2])).narrow(3, from: 0, count: min(kept, tile.shape[3]))
-      }
-      bands.append(concatenated(trimmed, axis: 3))
-      above = row
+    func axis(_ index: Int) -> Tiling.Axis {
+      .init(index: index, before: extent.before, after: extent.after, overlap: 0.25)
     }
-    return concatenated(bands, axis: 2)
-  }
-
-  /// `tile` with its first rows (or columns) faded over from the last ones of the tile before.
-  private func blended(_ before: Tensor, _ tile: Tensor, axis: Int, extent: Int) -> Tensor {
-    let extent = min(before.shape[axis], tile.shape[axis], extent)
-    if extent == 0 { return tile }
-    var weights = Tensor((0..<extent).map { Float($0) / Float(extent) })
-    if axis == 2 { weights = weights.expanded(axis: 1) }
-    let tail = before.narrow(axis, from: before.shape[axis] - extent, count: extent)
-    let head = tile.narrow(axis, from: 0, count: extent)
-    let rest = tile.narrow(axis, from: extent, count: tile.shape[axis] - extent)
-    return concatenated([tail * (1 - weights) + head * weights, rest], axis: axis)
+    return Tiling(rows: axis(2), columns: axis(3))(input, transform)
   }
 }

@@ -11,18 +11,32 @@ public struct CogVideoXBlock: JointBlock, JointBlockHalf {
   public var feedForward: FeedForward
   public var heads: Int
 
-  public init(dim: Int, heads: Int, conditioningDim: Int, attentionBias: Bool = true, _ w: Weights) {
+  public init(
+    dim: Int, heads: Int, conditioningDim: Int, attentionBias: Bool = true, normElementwiseAffine: Bool = true,
+    normEps: Float = 1e-5, activation: FeedForward.Variant = .geluApproximate, _ w: Weights
+  ) {
     let attention = w["attn1"]
-    norm1 = CogVideoXLayerNormZero(conditioningDim: conditioningDim, dim, w["norm1"])
-    norm2 = CogVideoXLayerNormZero(conditioningDim: conditioningDim, dim, w["norm2"])
+    func norm(_ name: String) -> CogVideoXLayerNormZero {
+      CogVideoXLayerNormZero(
+        conditioningDim: conditioningDim, dim, elementwiseAffine: normElementwiseAffine, eps: normEps, w[name])
+    }
+    norm1 = norm("norm1")
+    norm2 = norm("norm2")
     query = Linear(dim, dim, bias: attentionBias, attention["to_q"])
     key = Linear(dim, dim, bias: attentionBias, attention["to_k"])
     value = Linear(dim, dim, bias: attentionBias, attention["to_v"])
     output = Linear(dim, dim, attention["to_out"][0])
     queryNorm = LayerNorm(dim / heads, eps: 1e-6, attention["norm_q"])
     keyNorm = LayerNorm(dim / heads, eps: 1e-6, attention["norm_k"])
-    feedForward = FeedForward(dim, w["ff"])
+    feedForward = FeedForward(dim, variant: activation, w["ff"])
     self.heads = heads
+  }
+
+  public init(_ config: CogVideoXConfig, _ w: Weights) {
+    self.init(
+      dim: config.dim, heads: config.numAttentionHeads, conditioningDim: config.timeEmbedDim,
+      attentionBias: config.attentionBias, normElementwiseAffine: config.normElementwiseAffine,
+      normEps: config.normEps, activation: config.activation, w)
   }
 
   public var attentionPrecision: AttentionPrecision { query.attentionPrecision }

@@ -34,8 +34,36 @@ public struct Conv2d: Sendable {
   }
 }
 
+/// A three-dimensional convolution.
+///
+/// Source: `torch.nn.Conv3d`; with kernels of one frame, `torch.nn.Conv2d` on every frame.
+public struct Conv3d: Sendable {
+  /// `[outputs, inputs, kernelFrames, kernelHeight, kernelWidth]`
+  public var weight: Tensor
+  /// `[outputs]`
+  public var bias: Tensor
+
+  public init(_ inputs: Int, _ outputs: Int, kernel: Int, _ w: Weights) {
+    weight = w.tensor("weight", outputs, inputs, kernel, kernel, kernel)
+    bias = w.tensor("bias", outputs)
+  }
+
+  /// A two-dimensional layer's weights, for video whose frames it sees one by one.
+  public init(perFrame inputs: Int, _ outputs: Int, kernel: Int, _ w: Weights) {
+    weight = w.tensor("weight", outputs, inputs, kernel, kernel).expanded(axis: 2)
+    bias = w.tensor("bias", outputs)
+  }
+
+  /// - Parameter x: `[batch, inputs, frames, height, width]`
+  public func callAsFunction(
+    _ x: Tensor, stride: PerAxis = 1, padding: PerAxis = 0, paddingAfter: PerAxis? = nil
+  ) -> Tensor {
+    Tensor.conv3d(x, weight: weight, bias: bias, stride: stride, padding: padding, paddingAfter: paddingAfter)
+  }
+}
+
 /// A three-dimensional convolution that sees no later frame: the first frame is repeated in front, or the last frames
-/// of the chunk before are.
+/// of the part before are.
 ///
 /// Source: diffusers `CogVideoXCausalConv3d` with constant padding.
 public struct CausalConv3d: Sendable {
@@ -53,20 +81,23 @@ public struct CausalConv3d: Sendable {
 
   /// - Parameters:
   ///   - x: `[batch, inputs, frames, height, width]`
-  ///   - cache: what the call on the chunk before left; nil on the first chunk
-  /// - Returns: the result and the cache for the next chunk, the last `kernelFrames - 1` input frames
-  public func callAsFunction(_ x: Tensor, cache: Tensor? = nil) -> (output: Tensor, cache: Tensor?) {
-    let kernel = weight.shape[2], spatial = (weight.shape[3] - 1) / 2
-    var input = x
-    if kernel > 1 {
-      let first = x.narrow(2, from: 0, count: 1)
-      let front = cache.map { [$0] } ?? [Tensor](repeating: first, count: kernel - 1)
-      input = concatenated(front + [x], axis: 2)
-    }
-    let output = Tensor.conv3d(
-      input, weight: weight, bias: bias, stride: PerAxis(stride), padding: [0, spatial, spatial])
-    let frames = input.shape[2]
-    let next = kernel > 1 ? input.narrow(2, from: frames - (kernel - 1), count: kernel - 1) : nil
-    return (output, next)
+  ///   - cache: what the call on the part before left; nil for the first part. The call leaves there what the next part
+  ///     needs: the last `kernelFrames - 1` input frames.
+  ///   - residual: added to the result in the same pass, of the result's shape
+  public func callAsFunction(_ x: Tensor, cache: inout Tensor?, residual: Tensor? = nil) -> Tensor {
+    let past = weight.shape[2] - 1, spatial = (weight.shape[3] - 1) / 2
+    let output = Tensor.causalConv3d(
+      x, weight: weight, bias: bias, past: cache.map { .frames($0) } ?? .firstRepeated(past), stride: [stride, 1, 1],
+      padding: (spatial, spatial), residual: residual)
+    if past > 0 { cache = lastFrames(past, of: x, after: cache) }
+    return output
+  }
+
+  /// Copied, so that the cache does not keep all of `x` alive.
+  private func lastFrames(_ count: Int, of x: Tensor, after cache: Tensor?) -> Tensor {
+    let frames = x.shape[2]
+    if frames >= count { return x.narrow(2, from: frames - count, count: count).copied() }
+    let before = cache ?? concatenated([Tensor](repeating: x.narrow(2, from: 0, count: 1), count: count), axis: 2)
+    return concatenated([before.narrow(2, from: frames, count: count - frames), x], axis: 2)
   }
 }

@@ -1,0 +1,23 @@
+import Foundation
+import Models
+import NN
+import Tensor
+import TestSupport
+import Testing
+
+/// CogVideoX's autoencoder in both directions.
+func videoAutoencoderOutputs(_ golden: GoldenCase) throws -> [String: Tensor] {
+  let model = try videoAutoencoder(golden.path(golden.config.vae.string ?? "vae")), inputs = try golden.inputs()
+  let posterior = model.encode(try #require(inputs["video"])), latent = try #require(inputs["latent"])
+  return [
+    "mean": posterior.mean, "logvar": posterior.logVariance, "decoded": model.decode(latent),
+    "decoded_from_mean": model.decode(posterior.mean),
+  ]
+}
+
+/// The video autoencoder of a folder in the diffusers layout.
+func videoAutoencoder(_ folder: String) throws -> AutoencoderKLCogVideoX {
+  let config = try JSONDecoder().decode(
+    AutoencoderKLCogVideoXConfig.self, from: Data(contentsOf: URL(fileURLWithPath: "\(folder)/config.json")))
+  return try load(from: SafetensorsWeights(folder: folder)) { AutoencoderKLCogVideoX(config, $0) }
+}
