@@ -64,7 +64,7 @@ let package = Package(
     .testTarget(name: "FormatsTests", dependencies: ["Formats", "Tensor", "TestSupport"], swiftSettings: settings),
     .testTarget(name: "NNTests", dependencies: ["NN", "Tensor", "TestSupport"], swiftSettings: settings),
     .testTarget(
-      name: "TokenizersTests", dependencies: ["Formats", "Tensor", "TestSupport", "Tokenizers"],
+      name: "TokenizersTests", dependencies: ["Formats", "Models", "Tensor", "TestSupport", "Tokenizers"],
       swiftSettings: settings),
     .testTarget(
       name: "ModelsTests",

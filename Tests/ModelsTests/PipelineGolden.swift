@@ -76,15 +76,18 @@ private func check(_ golden: GoldenCase, _ pipeline: some DenoisingPipeline) thr
     sigmas.append(step.level.sigma)
   }
   let plan = try pipeline.plan(request)
-  let schedule = try #require(try pipeline.sampler(steps: plan.steps, grid: plan.grid) as? FlowMatchSchedule)
+  let sampler = try pipeline.sampler(steps: plan.steps, grid: plan.grid)
   var outputs = [
-    "latents_per_step": stacked(latents), "image": result.frames.squeezed(1),
-    "image_u8": result.image().expanded(axis: 0), "sigmas": Tensor(schedule.sigmas),
-    "timesteps": Tensor(schedule.timesteps),
+    "latents_per_step": stacked(latents), "timesteps": Tensor(sampler.levels.map(\.timestep)),
     "encoded.text_ids": Tensor(zeros: [plan.maxSequenceLength, 3]),
     "initial_latents": try pipeline.startingLatents(plan),
   ]
-  #expect(sigmas == Array(schedule.sigmas.dropLast()))
+  #expect(sigmas == sampler.levels.map(\.sigma))
+  if let schedule = sampler as? FlowMatchSchedule { outputs["sigmas"] = Tensor(schedule.sigmas) }
+  // Videos have an axis of frames, even those of one.
+  let isVideo = pipeline is CogVideoXPipeline
+  outputs["image"] = isVideo ? result.frames : result.frames.squeezed(1)
+  outputs["image_u8"] = (isVideo ? result.video() : result.image()).expanded(axis: 0)
   let prompts =
     [("", request.prompts)] + (plan.guidance.classifierFree.map { [("negative_", [$0.negativePrompt])] } ?? [])
   for (prefix, prompts) in prompts {
@@ -107,6 +110,8 @@ private func request(_ call: JSON) throws -> GenerationRequest {
   request.negativePrompt = call.negative_prompt.string
   request.width = call.width.int
   request.height = call.height.int
+  request.frames = call.num_frames.int
+  request.usesDynamicGuidance = call.use_dynamic_cfg.bool ?? false
   request.steps = call.num_inference_steps.int
   request.guidance = call.guidance_scale.float
   request.trueCFG = call.true_cfg_scale.float

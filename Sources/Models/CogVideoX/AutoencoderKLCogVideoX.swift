@@ -30,8 +30,8 @@ public struct AutoencoderKLCogVideoX: Sendable {
 
   /// - Parameter video: `[batch, 3, frames, height, width]` in -1 … 1, sides multiples of `config.scale`; one frame, a
   ///   multiple of 4, or one more
-  /// - Returns: moments of latents, each `[batch, latentChannels, latentFrames, height / scale, width / scale]`
-  public func encode(_ video: Tensor) -> AutoencoderKL.Posterior {
+  /// - Returns: a distribution over `[batch, latentChannels, latentFrames, height / scale, width / scale]`
+  public func encode(_ video: Tensor) -> DiagonalGaussian {
     let moments = tiled(video, scale: 1, to: config.scale) { tile in
       var caches = CausalCaches()
       return inParts(tile, frames: Self.videoFrames) { part in
@@ -40,7 +40,7 @@ public struct AutoencoderKLCogVideoX: Sendable {
       }
     }
     let parts = moments.chunked(2, axis: 1)
-    return AutoencoderKL.Posterior(mean: parts[0], logVariance: parts[1].clamped(min: -30, max: 20))
+    return DiagonalGaussian(mean: parts[0], logVariance: parts[1].clamped(min: -30, max: 20))
   }
 
   /// - Parameter latents: `[batch, latentChannels, latentFrames, height, width]`, unscaled
@@ -66,12 +66,6 @@ public struct AutoencoderKLCogVideoX: Sendable {
   /// Latents as the decoder sees them.
   public func unscaled(_ latents: Tensor) -> Tensor { latents * (1 / config.scalingFactor) }
 
-  /// The latents of a picture to start from, as the transformer sees them. Source: diffusers
-  /// `CogVideoXImageToVideoPipeline.prepare_latents`: 1.5 was trained with the scale inverted.
-  public func scaledImage(_ latents: Tensor) -> Tensor {
-    config.invertsImageScale ? latents * (1 / config.scalingFactor) : latents * config.scalingFactor
-  }
-
   /// Parts of `frames` frames, the first one longer by what remains.
   private func inParts(_ x: Tensor, frames: Int, _ transform: (Tensor) -> Tensor) -> Tensor {
     let count = x.shape[2], parts = max(1, count / frames), remaining = count % frames
@@ -82,15 +76,48 @@ public struct AutoencoderKLCogVideoX: Sendable {
     return results.count == 1 ? results[0] : concatenated(results, axis: 2)
   }
 
+  private func isTiled(height: Int, width: Int) -> Bool {
+    height * width > tilesAbovePixels && (height > config.sampleHeight / 2 || width > config.sampleWidth / 2)
+  }
+
   /// - Parameter scale: pixels per row and column before and after the transform
   private func tiled(_ x: Tensor, scale: Int, to result: Int, _ transform: (Tensor) -> Tensor) -> Tensor {
     let tile = (height: config.sampleHeight / 2, width: config.sampleWidth / 2)
     let pixels = (height: x.shape[3] * scale, width: x.shape[4] * scale)
-    guard pixels.height * pixels.width > tilesAbovePixels, pixels.height > tile.height || pixels.width > tile.width
-    else { return transform(x) }
+    guard isTiled(height: pixels.height, width: pixels.width) else { return transform(x) }
     let tiling = Tiling(
       rows: .init(index: 3, before: tile.height / scale, after: tile.height / result, overlap: 1.0 / 6),
       columns: .init(index: 4, before: tile.width / scale, after: tile.width / result, overlap: 1.0 / 5))
     return tiling(x, transform)
+  }
+}
+
+extension AutoencoderKLCogVideoX: LatentCodec {
+  public var scale: Int { config.scale }
+
+  public func latentShape(_ size: FrameSize, batch: Int) -> [Int] {
+    [batch, latentFrames(of: size.frames), config.latentChannels, size.height / scale, size.width / scale]
+  }
+
+  public func posterior(of frames: Tensor) -> DiagonalGaussian {
+    let posterior = encode(frames.transposed(1, 2))
+    return DiagonalGaussian(
+      mean: posterior.mean.transposed(1, 2), logVariance: posterior.logVariance.transposed(1, 2))
+  }
+
+  public func frames(of latents: Tensor) -> Tensor { decode(latents.transposed(1, 2)).transposed(1, 2) }
+
+  /// What the last level holds at full size, for the frames that are decoded together: input, normalised input and result
+  /// of its widest convolution, and the caches of all its convolutions.
+  public func decodingBytes(_ size: FrameSize) -> Int {
+    let isTiled = isTiled(height: size.height, width: size.width)
+    let pixels =
+      isTiled
+      ? min(size.height, config.sampleHeight / 2) * min(size.width, config.sampleWidth / 2)
+      : size.height * size.width
+    let frames = (Self.latentFrames) * config.temporalCompressionRatio + 1
+    let bottom = config.blockOutChannels[0], widest = config.blockOutChannels.prefix(2).max() ?? bottom
+    let cached = 2 * (widest + bottom * (2 * config.layersPerBlock + 2))
+    return 4 * pixels * (min(size.frames, frames) * (2 * widest + 2 * bottom) + cached)
   }
 }

@@ -74,23 +74,18 @@ public struct CogVideoXTransformer: StreamModel, Sendable {
   /// What the model says of the noise, `[batch, frames, outChannels, height, width]`.
   public func callAsFunction(_ input: Input, hooks: HookRun? = nil) -> Tensor {
     var streams = streams(input, hooks)
-    runBlocks(&streams, hooks, stopsEarly: false)
-    let video = streams.first { $0.id == .image } ?? streams[0]
+    runJointBlocks(running, &streams, hooks: hooks)
+    let video = streams[.image]
     return unpatched(output(outputNorm(finalNorm(video.tokens), video.conditioning)), like: input.latents)
   }
 
-  /// Runs only as far as the hooks look: the pass of `segment`.
-  public func observe(_ input: Input, hooks: HookRun) {
+  /// Runs only as far as the hooks look: the pass over an existing video.
+  public func look(_ input: Input, hooks: HookRun) {
     var streams = streams(input, hooks)
-    runBlocks(&streams, hooks, stopsEarly: true)
+    runJointBlocks(running, &streams, hooks: hooks, looksOnly: true)
   }
 
-  private func runBlocks(_ streams: inout [Stream], _ hooks: HookRun?, stopsEarly: Bool) {
-    for (block, id) in zip(jointBlocks, blocks) {
-      runJointBlock(block, id, &streams, hooks: hooks)
-      if stopsEarly, hooks?.isDone(after: id) ?? true { return }
-    }
-  }
+  private var running: [(any JointBlock, BlockID)] { zip(jointBlocks, blocks).map { ($0, $1) } }
 
   // MARK: Hooks
 
@@ -127,10 +122,8 @@ public struct CogVideoXTransformer: StreamModel, Sendable {
   /// A rider has no position, like text, and is modulated as the prompt is.
   private func stream(for rider: Rider, _ input: Input, _ conditioning: Tensor) -> Stream {
     let batch = input.latents.shape[0]
-    let tokens = rider.weights == .image ? patchEmbedder(rider.embeddings) : textEmbedder(rider.embeddings)
-    return Stream(
-      rider.id, tokens: tokens.broadcast(to: [batch] + tokens.shape.dropFirst()).contiguous(),
-      conditioning: conditioning, weights: rider.weights, reads: rider.reads, families: rider.families)
+    let tokens = rider.processedAs == .image ? patchEmbedder(rider.embeddings) : textEmbedder(rider.embeddings)
+    return Stream(rider, tokens: tokens, conditioning: conditioning, batch: batch)
   }
 
   private func conditioning(_ input: Input) -> Tensor {

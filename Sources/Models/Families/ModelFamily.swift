@@ -27,7 +27,7 @@ public struct ModelFamily: Sendable {
   }
 
   /// Every family there is.
-  public static let all: [ModelFamily] = [.flux, .stableDiffusion3]
+  public static let all: [ModelFamily] = [.flux, .stableDiffusion3, .cogVideoX]
 
   /// The family that a folder is of.
   ///

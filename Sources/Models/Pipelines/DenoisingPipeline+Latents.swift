@@ -16,7 +16,7 @@ extension DenoisingPipeline {
   /// What a run starts from: noise, or a picture with as much noise as the first step expects. With a picture, the
   /// generator first draws from the autoencoder's posterior, as the references do.
   package func startingLatents(_ plan: GenerationPlan) throws -> Tensor {
-    var noise = try NoiseSource(plan, codec.latentShape(plan.size, batch: 1), packed)
+    var noise = try NoiseSource(plan, latentShape(plan.size, batch: 1), packed)
     return try startingLatents(plan, sampler(steps: plan.steps, grid: plan.grid), &noise)
   }
 
@@ -39,7 +39,7 @@ extension DenoisingPipeline {
   /// Noise for a pass over an existing picture, packed, or drawn in the packed shape.
   func inspectionNoise(_ plan: InspectionPlan, sample: Int) -> Tensor {
     var generator = Generator(seed: plan.seed &+ UInt64(sample))
-    let shape = codec.latentShape(plan.size, batch: 1)
+    let shape = latentShape(plan.size, batch: 1)
     if !plan.drawsPackedNoise {
       return packed(generator.randn(shape, dtype: plan.noiseType).converted(to: .f32))
     }

@@ -131,7 +131,11 @@ extension DenoisingPipeline {
       throw RequestError.badGuidance("\(number), expected a finite number")
     }
     if scale > 1, let negativePrompt {
-      guidance.classifierFree = .init(scale: scale, negativePrompt: negativePrompt)
+      guidance.classifierFree = .init(
+        scale: scale, negativePrompt: negativePrompt, isDynamic: request.usesDynamicGuidance)
+    }
+    if request.usesDynamicGuidance, !settings.hasDynamicGuidance {
+      throw RequestError.unsupported("guidance that follows the timestep", family: settings.name)
     }
     guidance.skipLayers = try skipLayers(request, scale: guidance.classifierFree?.scale ?? 1)
     return guidance

@@ -31,9 +31,15 @@ public protocol DenoisingPipeline: DiffusionPipeline {
   /// The schedule and solver of a run. Throws `SchedulerError`.
   func sampler(steps: Int, grid: TokenGrid) throws -> any Sampler
 
+  /// The shape of latents, in the layout that noise is drawn in: the codec's, unless the transformer needs more frames.
+  func latentShape(_ size: FrameSize, batch: Int) -> [Int]
+
   /// The codec's latents as the transformer takes them, and back.
   func packed(_ latents: Tensor) -> Tensor
   func unpacked(_ latents: Tensor, _ grid: TokenGrid) -> Tensor
+
+  /// Latents without the frames that only the transformer needed, for the codec.
+  func trimmed(_ latents: Tensor, _ size: FrameSize) -> Tensor
 
   func positions(grid: TokenGrid) -> Positions
 
@@ -60,6 +66,10 @@ public struct DenoiserInput: Sendable {
 }
 
 extension DenoisingPipeline {
+  public func latentShape(_ size: FrameSize, batch: Int) -> [Int] { codec.latentShape(size, batch: batch) }
+
+  public func trimmed(_ latents: Tensor, _ size: FrameSize) -> Tensor { latents }
+
   /// Of pictures: one frame.
   public func grid(_ size: FrameSize) throws -> TokenGrid {
     if size.frames != 1 { throw RequestError.badFrames(size.frames, expected: "1: \(settings.name) makes pictures") }
@@ -79,7 +89,7 @@ extension DenoisingPipeline {
         return try encode(prompts, maxSequenceLength: plan.maxSequenceLength, clipSkip: 0)
       },
       plan: plan, positions: positions(grid: plan.grid), run: run)
-    var noise = try NoiseSource(plan, codec.latentShape(plan.size, batch: 1), packed)
+    var noise = try NoiseSource(plan, latentShape(plan.size, batch: 1), packed)
     var latents = try startingLatents(plan, sampler, &noise)
     for weights in textWeights { weights.release() }
     seconds.encoding = watch.lap()
@@ -90,7 +100,7 @@ extension DenoisingPipeline {
     }
     try run?.finish()
     seconds.transformer = watch.lap()
-    let frames = decoded(unpacked(latents, plan.grid))
+    let frames = decoded(trimmed(unpacked(latents, plan.grid), plan.size))
     seconds.decoding = watch.lap()
     return GenerationResult(frames: frames, fired: run?.fired ?? [:], seconds: seconds)
   }
@@ -150,7 +160,7 @@ extension DenoisingPipeline {
     let conditional = pass(denoiser.conditional, .conditional)
     guard let guidance = plan.guidance.classifierFree, let negative = denoiser.unconditional else { return conditional }
     let unconditional = pass(negative, .unconditional)
-    let guided = unconditional + (conditional - unconditional) * guidance.scale
+    let guided = unconditional + (conditional - unconditional) * guidance.scale(at: level, steps: plan.steps)
     guard let skip = plan.guidance.skipLayers, skip.acts(at: level.step, of: plan.steps) else { return guided }
     return guided + (conditional - pass(denoiser.conditional, .skippingLayers, skipping: skip.layers)) * skip.scale
   }

@@ -108,6 +108,8 @@ public struct FamilySettings: Sendable {
   public var maximumClipSkip: Int?
   /// Whether blocks can be passed over.
   public var skipsLayers = false
+  /// Whether the scale of guidance can follow the timestep.
+  public var hasDynamicGuidance = false
 }
 
 /// A phrase as the text encoder sees it.

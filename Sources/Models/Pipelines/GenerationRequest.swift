@@ -19,6 +19,8 @@ public struct GenerationRequest: Sendable {
   /// Scale of classifier-free guidance with the negative prompt, whatever else a family understands by guidance; at
   /// most 1 means none.
   public var trueCFG: Float?
+  /// Whether the scale of classifier-free guidance follows the timestep (CogVideoX).
+  public var usesDynamicGuidance = false
   /// nil for none.
   public var skipLayers: SkipLayerGuidance?
   /// Of one generator that draws the noise of all pictures.

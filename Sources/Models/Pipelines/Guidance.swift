@@ -1,3 +1,11 @@
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
 /// How a run is held to its prompt.
 public struct Guidance: Sendable, Equatable, Encodable {
   /// What a guidance-distilled model is told; nil for a model that is told nothing.
@@ -14,10 +22,20 @@ public struct Guidance: Sendable, Equatable, Encodable {
     /// Above 1.
     public var scale: Float
     public var negativePrompt: String
+    /// Whether the scale follows the timestep, as CogVideoX's authors recommend for their second-order sampler.
+    public var isDynamic: Bool
 
-    public init(scale: Float, negativePrompt: String) {
+    public init(scale: Float, negativePrompt: String, isDynamic: Bool = false) {
       self.scale = scale
       self.negativePrompt = negativePrompt
+      self.isDynamic = isDynamic
+    }
+
+    /// The scale at one step of a run. Source: diffusers `CogVideoXPipeline`, `use_dynamic_cfg`.
+    func scale(at level: NoiseLevel, steps: Int) -> Float {
+      guard isDynamic else { return scale }
+      let progress = (Double(steps) - Double(level.timestep)) / Double(steps)
+      return Float(1 + Double(scale) * (1 - cos(.pi * pow(progress, 5))) / 2)
     }
   }
 

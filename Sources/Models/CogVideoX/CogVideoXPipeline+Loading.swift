@@ -1,0 +1,52 @@
+import NN
+import Tensor
+
+extension CogVideoXPipeline {
+  /// Loads a folder in the diffusers layout, with parts of it replaced by single files, and LoRA files merged. Weights are
+  /// mapped, not read.
+  ///
+  /// - Throws: `ModelError`, `WeightReport`, `TokenizerError`, `SchedulerError`, `SafetensorsError`, `GGUFError`,
+  ///   `LoRAError`
+  public init(_ checkpoint: CogVideoXCheckpoint) throws {
+    let folder = checkpoint.folder
+    let (config, transformer) = try checkpoint.transformer(), (vaeConfig, vae) = try checkpoint.autoencoder()
+    let (t5Config, t5) = try checkpoint.t5()
+    try Self.check(folder, config, t5Config, vaeConfig)
+    self.init(
+      tokenizer: try folder.tokenizer("tokenizer", vocabulary: t5Config.vocabularySize),
+      t5: try load(from: t5, allowUnused: T5Encoder.mayStayUnused) { T5Encoder(t5Config, $0) },
+      cogVideoX: try load(from: transformer, hint: config.hint) { CogVideoXTransformer(config, $0) },
+      vae: try load(from: vae) { AutoencoderKLCogVideoX(vaeConfig, $0) },
+      scheduler: try folder.config("scheduler", as: CogVideoXScheduler.self, file: "scheduler_config.json"),
+      defaults: try PipelineDefaults(folder: folder), textWeights: [t5])
+  }
+
+  /// Parts that do not fit each other would trap in the middle of a run.
+  private static func check(
+    _ folder: ModelFolder, _ config: CogVideoXConfig, _ t5: T5Config, _ vae: AutoencoderKLCogVideoXConfig
+  ) throws {
+    func fail(_ text: String) -> ModelError { ModelError(folder.path, .badConfig(text)) }
+    guard config.textEmbedDim == t5.dim else {
+      throw fail("text_embed_dim \(config.textEmbedDim) of the transformer, d_model \(t5.dim) of text_encoder")
+    }
+    guard !config.takesImage else {
+      throw ModelError(
+        folder.path, .unsupported("image-to-video is not built: in_channels is twice out_channels \(config.outChannels)"))
+    }
+    guard config.inChannels == vae.latentChannels else {
+      throw fail("in_channels \(config.inChannels) of the transformer, latent_channels \(vae.latentChannels) of the vae")
+    }
+    // Its one table is for the one size of video that image-to-video makes.
+    guard config.positions != .rotaryAndLearned else {
+      throw ModelError(folder.path, .unsupported("learned positions are those of image-to-video, which is not built"))
+    }
+  }
+}
+
+extension CogVideoXConfig {
+  /// What tells a wrong checkpoint from a broken one.
+  var hint: String {
+    "config.json says attention_head_dim \(attentionHeadDim), num_attention_heads \(numAttentionHeads), "
+      + "\(numLayers) blocks. Is this checkpoint CogVideoX?"
+  }
+}

@@ -1,0 +1,124 @@
+import NN
+import Tensor
+import Tokenizers
+
+/// CogVideoX from prompt to video.
+///
+/// Source: diffusers `CogVideoXPipeline`; the same seed gives the same noise, latents and video. The video may have more
+/// frames than were asked for: latents come in whole frames, each four frames of video but for a first one.
+public struct CogVideoXPipeline: DenoisingPipeline {
+  public let tokenizer: any Tokenizer
+  public let t5: T5Encoder
+  public let cogVideoX: CogVideoXTransformer
+  public var vae: AutoencoderKLCogVideoX
+  public let scheduler: CogVideoXScheduler
+  public let defaults: PipelineDefaults
+  public let textWeights: [any WeightSource]
+
+  public var transformer: any StreamModel { cogVideoX }
+  public var codec: AutoencoderKLCogVideoX { vae }
+  public var sizeMultiple: Int { cogVideoX.config.patchSize * vae.config.scale }
+  private var temporalPatch: Int { cogVideoX.config.temporalPatchSize ?? 1 }
+
+  public init(
+    tokenizer: any Tokenizer, t5: T5Encoder, cogVideoX: CogVideoXTransformer, vae: AutoencoderKLCogVideoX,
+    scheduler: CogVideoXScheduler, defaults: PipelineDefaults = .init(), textWeights: [any WeightSource] = []
+  ) {
+    self.tokenizer = tokenizer
+    self.t5 = t5
+    self.cogVideoX = cogVideoX
+    self.vae = vae
+    self.scheduler = scheduler
+    self.defaults = defaults
+    self.textWeights = textWeights
+  }
+
+  /// The size the model was made for, 50 steps at guidance 6.
+  public var settings: FamilySettings {
+    let config = cogVideoX.config, scale = vae.config.scale
+    return FamilySettings(
+      name: "CogVideoX",
+      size: FrameSize(
+        frames: config.sampleFrames, height: config.sampleHeight * scale, width: config.sampleWidth * scale),
+      maximumSide: 4096, steps: 50, guidance: .classifierFree(6), sequenceLength: config.maxTextSequenceLength,
+      floatsPerToken: 12 * config.dim, longestSequence: max(512, config.maxTextSequenceLength),
+      hasDynamicGuidance: true)
+  }
+
+  public func grid(_ size: FrameSize) throws -> TokenGrid {
+    guard (1...1024).contains(size.frames) else { throw RequestError.badFrames(size.frames, expected: "1 to 1024") }
+    let shape = latentShape(size, batch: 1)
+    return cogVideoX.grid(frames: shape[1], height: shape[3], width: shape[4])
+  }
+
+  /// T5 sees padding as diffusers' pipeline shows it, without a mask.
+  public func encode(_ prompts: [String], maxSequenceLength: Int, clipSkip: Int = 0) throws -> EncodedPrompts {
+    EncodedPrompts(
+      states: t5(try tokenizer.encode(prompts, maxLength: maxSequenceLength)),
+      pooled: Tensor(zeros: [prompts.count, 0]))
+  }
+
+  public func tokens(of phrase: String, in prompt: String, maxSequenceLength: Int?) throws -> [Range<Int>] {
+    try tokenizer.encode(prompt, maxLength: sequenceLength(maxSequenceLength)).tokens(of: phrase)
+  }
+
+  public func encodePhrases(_ phrases: [String], maxSequenceLength: Int?) throws -> [EncodedPhrase] {
+    let length = try sequenceLength(maxSequenceLength)
+    return try phrases.map { phrase in
+      let prompt = try tokenizer.encode(phrase, maxLength: length)
+      return EncodedPhrase(
+        text: phrase, states: t5(prompt.batch)[0], spans: [prompt.contentRange],
+        hasUnknown: prompt.contains(tokenizer.special.unknown))
+    }
+  }
+
+  public func sampler(steps: Int, grid: TokenGrid) throws -> any Sampler { try scheduler.sampler(steps: steps) }
+
+  // MARK: Latents
+
+  /// Whole temporal patches: CogVideoX 1.5 denoises up to one frame of latents more than is decoded.
+  public func latentShape(_ size: FrameSize, batch: Int) -> [Int] {
+    var shape = codec.latentShape(size, batch: batch)
+    shape[1] = (shape[1] + temporalPatch - 1) / temporalPatch * temporalPatch
+    return shape
+  }
+
+  /// Latents of an existing video are filled up in front, where `trimmed` takes away.
+  public func packed(_ latents: Tensor) -> Tensor {
+    let missing = (temporalPatch - latents.shape[1] % temporalPatch) % temporalPatch
+    if missing == 0 { return latents }
+    let first = latents.narrow(1, from: 0, count: 1)
+    return concatenated([Tensor](repeating: first, count: missing) + [latents], axis: 1)
+  }
+
+  public func unpacked(_ latents: Tensor, _ grid: TokenGrid) -> Tensor { latents }
+
+  public func trimmed(_ latents: Tensor, _ size: FrameSize) -> Tensor {
+    let frames = codec.latentShape(size, batch: 1)[1]
+    return latents.narrow(1, from: latents.shape[1] - frames, count: frames)
+  }
+
+  // MARK: Transformer
+
+  public func positions(grid: TokenGrid) -> CogVideoXPositions {
+    let patch = cogVideoX.config.patchSize
+    return cogVideoX.positions(
+      frames: grid.frames * temporalPatch, height: grid.height * patch, width: grid.width * patch)
+  }
+
+  public func predict(_ input: DenoiserInput, _ positions: CogVideoXPositions, hooks: HookRun?) -> Tensor {
+    cogVideoX(cogVideoXInput(input, positions), hooks: hooks)
+  }
+
+  public func look(_ input: DenoiserInput, _ positions: CogVideoXPositions, hooks: HookRun) {
+    cogVideoX.look(cogVideoXInput(input, positions), hooks: hooks)
+  }
+
+  private func cogVideoXInput(
+    _ input: DenoiserInput, _ positions: CogVideoXPositions
+  ) -> CogVideoXTransformer.Input {
+    .init(
+      latents: input.latents, text: input.text.states,
+      timestep: [Float](repeating: input.timestep, count: input.latents.shape[0]), positions: positions)
+  }
+}
