@@ -134,6 +134,11 @@ struct Generate: ParsableCommand {
     request.maxSequenceLength = picture.maxSequenceLength
     try settings.apply(to: &request)
     let plan = try pipeline.plan(request)
+    if plan.size.frames > 1 {
+      throw InputError(
+        "this model makes videos, here of \(plan.size.frames) frames, and generate writes pictures; the library's "
+          + "CogVideoXPipeline makes them, and segment looks at pictures with it")
+    }
     if words.negativePrompt != nil, plan.guidance.classifierFree == nil {
       throw InputError(
         "--negative-prompt would not be used: it needs --true-cfg, or with Stable Diffusion 3 --guidance, above 1")

@@ -13,6 +13,7 @@ import Testing
       switch try run.golden.kind(ConceptKind.self) {
       case .flux: try expectOutputs(run.golden, FluxConceptCase(run.golden).outputs())
       case .sd3: try expectOutputs(run.golden, SD3ConceptCase(run.golden).outputs())
+      case .cogVideoX: try expectOutputs(run.golden, CogVideoXConceptCase(run.golden).outputs())
       case .fluxEncodeImage: try expectOutputs(run.golden, fluxEncodeImage(run.golden))
       case .encoding: try expectOutputs(run.golden, conceptEncoding(run.golden))
       }
@@ -197,6 +198,14 @@ private func conceptEncoding(_ golden: GoldenCase) throws -> [String: Tensor] {
     let sentence = try pipeline.encodePhrases(
       [names.joined(separator: " ")], maxSequenceLength: config.max_sequence_length.int)[0]
     return ["concepts": try ConceptSet(names, joined: sentence).embeddings]
+  case "CogVideoXPipeline":
+    let pipeline = try CogVideoXPipeline(CogVideoXCheckpoint(folder: folder))
+    let phrases = try pipeline.encodePhrases(config.concepts.strings, maxSequenceLength: config.max_sequence_length.int)
+    let own = try ConceptSet(phrases, tokens: .first, allowsUnknown: true).embeddings
+    // The authors fill up with zeros, and have everything twice for guidance.
+    let padding = Tensor(zeros: [1, try #require(config.slots.int) - phrases.count, own.shape[2]])
+    let padded = concatenated([own, padding], axis: 1)
+    return ["concepts": concatenated([padded, padded])]
   case let other:
     Issue.record("\(golden.name): no concept encoding for \(other)")
     return [:]

@@ -60,7 +60,7 @@ func cogVideoXOutputs(_ golden: GoldenCase) throws -> [String: Tensor] {
     expectClose(rotary.sin, sines, golden.tolerance, "\(golden.name) rope_sin")
   }
   let cache = ActivationReader("residualOutput")
-  let run = try HookRun([cache], on: model, pass: Pass(grid: TokenGrid(height: 1, width: 1)))
+  let run = try HookRun([cache], on: model, pass: Pass(steps: 1, grid: TokenGrid(height: 1, width: 1)))
   let input = CogVideoXTransformer.Input(
     latents: latents, text: try #require(inputs["encoder"]),
     timestep: try #require(inputs["timestep"]).converted(to: .f32).floats, positions: positions)

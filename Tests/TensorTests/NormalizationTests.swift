@@ -101,6 +101,24 @@ import Testing
     }
   }
 
+  @Test(arguments: Kernels.available) func aCoarserGridModulatesAsIfInterpolated(_ kernels: Kernels) {
+    Kernels.with(kernels) {
+      let x = Naive.tensor(2, 4, 3, 4, 18), weight = Naive.tensor(4, seed: 2), bias = Naive.tensor(4, seed: 3)
+      let scale = Naive.tensor(2, 4, 2, 2, 6, seed: 4), shift = Naive.tensor(2, 4, 2, 2, 6, seed: 5), frames = [0, 1, 1]
+      func spread(_ grid: Tensor) -> Tensor {
+        grid.take(2, Tensor(scalars: frames.map { Int64($0) }))
+          .repeated("b c f h w -> b c f (h p) (w q)", ["p": 2, "q": 3])
+      }
+      for silu in [false, true] {
+        let modulated = x.groupNorm(
+          groups: 2, weight: weight, bias: bias,
+          modulation: GroupModulation(scale: scale, shift: shift, frames: frames), silu: silu)
+        let plain = x.groupNorm(groups: 2, weight: weight, bias: bias) * spread(scale) + spread(shift)
+        expectClose(modulated, silu ? plain.silu() : plain, Tolerance(absolute: 1e-5), "silu \(silu)")
+      }
+    }
+  }
+
   @Test(arguments: Kernels.available) func softmaxAlongEveryAxis(_ kernels: Kernels) {
     Kernels.with(kernels) {
       for width in Self.widths {

@@ -66,6 +66,7 @@ public enum ModelsKind: String, GoldenKind {
 public enum ConceptKind: String, GoldenKind {
   case flux = "concept_flux"
   case sd3 = "concept_sd3"
+  case cogVideoX = "concept_cogvideox"
   case fluxEncodeImage = "concept_flux_encode_image"
   case encoding = "concept_encoding"
 }
