@@ -30,7 +30,10 @@ struct CogVideoXConceptCase {
   }
 
   func outputs() throws -> [String: Tensor] {
-    let embeddings = try #require(inputs["concepts"]), count = try #require(golden.config.num_concepts.int)
+    // Both branches of guidance have the same concepts.
+    let both = try #require(inputs["concepts"]), embeddings = both.narrow(0, from: 0, count: 1)
+    #expect(embeddings.isIdentical(to: both.narrow(0, from: 1, count: 1)))
+    let count = try #require(golden.config.num_concepts.int)
     let slots = (0..<embeddings.shape[1]).map { "slot \($0)" }
     var options = ConceptAttentionOptions(
       layers: Set(golden.config.layers.ints), steps: Set(golden.config.steps.ints))

@@ -77,10 +77,13 @@ import Testing
   @Test(arguments: Kernels.available)
   func pastFramesStandBeforeTheFirstAsIfJoined(_ kernels: Kernels) {
     var numbers = TestNumbers(seed: 24)
-    let x = numbers.tensor(2, 3, 4, 5, 37), past = numbers.tensor(2, 3, 2, 5, 37), weight = numbers.tensor(4, 3, 3, 3, 3)
+    let x = numbers.tensor(2, 3, 4, 5, 37), past = numbers.tensor(2, 3, 2, 5, 37)
+    let weight = numbers.tensor(4, 3, 3, 3, 3)
     let residual = numbers.tensor(2, 4, 4, 5, 37), first = x.narrow(2, from: 0, count: 1)
     Kernels.with(kernels) {
-      for (front, frames) in [(past, PastFrames.frames(past)), (concatenated([first, first], axis: 2), .firstRepeated(2))] {
+      for (front, frames) in [
+        (past, PastFrames.frames(past)), (concatenated([first, first], axis: 2), .firstRepeated(2)),
+      ] {
         let joined = Tensor.conv3d(
           concatenated([front, x], axis: 2), weight: weight, padding: [0, 1, 1], residual: residual)
         let causal = Tensor.causalConv3d(x, weight: weight, past: frames, padding: (1, 1), residual: residual)

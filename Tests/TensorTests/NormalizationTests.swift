@@ -104,7 +104,8 @@ import Testing
   @Test(arguments: Kernels.available) func aCoarserGridModulatesAsIfInterpolated(_ kernels: Kernels) {
     Kernels.with(kernels) {
       let x = Naive.tensor(2, 4, 3, 4, 18), weight = Naive.tensor(4, seed: 2), bias = Naive.tensor(4, seed: 3)
-      let scale = Naive.tensor(2, 4, 2, 2, 6, seed: 4), shift = Naive.tensor(2, 4, 2, 2, 6, seed: 5), frames = [0, 1, 1]
+      let scale = Naive.tensor(2, 4, 2, 2, 6, seed: 4), shift = Naive.tensor(2, 4, 2, 2, 6, seed: 5)
+      let frames = [0, 1, 1]
       func spread(_ grid: Tensor) -> Tensor {
         grid.take(2, Tensor(scalars: frames.map { Int64($0) }))
           .repeated("b c f h w -> b c f (h p) (w q)", ["p": 2, "q": 3])

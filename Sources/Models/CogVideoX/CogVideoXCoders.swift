@@ -27,9 +27,10 @@ struct CogVideoXEncoder: Sendable {
         CogVideoXResnetBlock(
           $0 == 0 ? inputs : channels[level], channels[level], config, latentChannels: nil, block["resnets"][$0])
       }
+      if level == channels.count - 1 { return Level(resnets: resnets) }
       let downsampler = CogVideoXDownsampler(
         channels[level], halvesTime: level < config.temporalLevels, block["downsamplers"][0])
-      return Level(resnets: resnets, downsampler: level == channels.count - 1 ? nil : downsampler)
+      return Level(resnets: resnets, downsampler: downsampler)
     }
     middle = (0..<2).map {
       CogVideoXResnetBlock(top, top, config, latentChannels: nil, w["mid_block"]["resnets"][$0])
@@ -77,9 +78,10 @@ struct CogVideoXDecoder: Sendable {
         CogVideoXResnetBlock(
           $0 == 0 ? inputs : channels[level], channels[level], config, latentChannels: latents, block["resnets"][$0])
       }
+      if level == channels.count - 1 { return Level(resnets: resnets) }
       let upsampler = CogVideoXUpsampler(
         channels[level], doublesTime: level < config.temporalLevels, block["upsamplers"][0])
-      return Level(resnets: resnets, upsampler: level == channels.count - 1 ? nil : upsampler)
+      return Level(resnets: resnets, upsampler: upsampler)
     }
     outputNorm = CogVideoXNorm(bottom, groups: config.normGroups, eps: 1e-6, latentChannels: latents, w["norm_out"])
     output = NamedCausalConv3d(bottom, config.outChannels, w["conv_out"])

@@ -79,27 +79,30 @@ public struct CogVideoXConfig: Sendable, Decodable, Equatable {
 extension CogVideoXConfig {
   public init(from decoder: any Decoder) throws {
     let values = try decoder.container(keyedBy: CodingKeys.self)
-    func number(_ key: CodingKeys, _ standard: Float) throws -> Float {
-      try values.decodeIfPresent(Float.self, forKey: key) ?? standard
-    }
     func flag(_ key: CodingKeys, _ standard: Bool) throws -> Bool {
       try values.decodeIfPresent(Bool.self, forKey: key) ?? standard
     }
-    attentionHeadDim = try values.decodeSize(.attentionHeadDim, default: 64)
-    numAttentionHeads = try values.decodeSize(.numAttentionHeads, default: 30)
-    numLayers = try values.decodeSize(.numLayers, default: 30)
-    inChannels = try values.decodeSize(.inChannels, default: 16)
-    outChannels = try values.decodeSize(.outChannels, default: 16)
-    timeEmbedDim = try values.decodeSize(.timeEmbedDim, default: 512)
-    ofsEmbedDim = try values.decodeIfPresent(Int.self, forKey: .ofsEmbedDim)
-    textEmbedDim = try values.decodeSize(.textEmbedDim, default: 4096)
-    maxTextSequenceLength = try values.decodeSize(.maxTextSequenceLength, default: 226)
-    sampleHeight = try values.decodeSize(.sampleHeight, default: 60)
-    sampleWidth = try values.decodeSize(.sampleWidth, default: 90)
-    sampleFrames = try values.decodeSize(.sampleFrames, default: 49)
-    patchSize = try values.decodeSize(.patchSize, default: 2)
-    temporalPatchSize = try values.decodeIfPresent(Int.self, forKey: .temporalPatchSize)
-    temporalCompressionRatio = try values.decodeSize(.temporalCompressionRatio, default: 4)
+    func size(_ key: CodingKeys, _ limit: Int, _ standard: Int) throws -> Int {
+      try values.decodeSize(key, atMost: limit, default: standard)
+    }
+    func optional(_ key: CodingKeys, _ limit: Int) throws -> Int? {
+      try values.decodeIfPresent(Int.self, forKey: key) == nil ? nil : values.decodeSize(key, atMost: limit)
+    }
+    attentionHeadDim = try size(.attentionHeadDim, ConfigLimit.headDim, 64)
+    numAttentionHeads = try size(.numAttentionHeads, ConfigLimit.heads, 30)
+    numLayers = try size(.numLayers, ConfigLimit.layers, 30)
+    inChannels = try size(.inChannels, ConfigLimit.width, 16)
+    outChannels = try size(.outChannels, ConfigLimit.width, 16)
+    timeEmbedDim = try size(.timeEmbedDim, ConfigLimit.width, 512)
+    ofsEmbedDim = try optional(.ofsEmbedDim, ConfigLimit.width)
+    textEmbedDim = try size(.textEmbedDim, ConfigLimit.width, 4096)
+    maxTextSequenceLength = try size(.maxTextSequenceLength, ConfigLimit.width, 226)
+    sampleHeight = try size(.sampleHeight, 1 << 12, 60)
+    sampleWidth = try size(.sampleWidth, 1 << 12, 90)
+    sampleFrames = try size(.sampleFrames, 1 << 12, 49)
+    patchSize = try size(.patchSize, min(16, sampleHeight, sampleWidth), 2)
+    temporalPatchSize = try optional(.temporalPatchSize, 16)
+    temporalCompressionRatio = try size(.temporalCompressionRatio, 64, 4)
     let usesRotary = try flag(.usesRotary, false), usesLearned = try flag(.usesLearned, false)
     guard usesRotary || !usesLearned else {
       throw values.corrupted(.usesLearned, "is true without use_rotary_positional_embeddings, which no model has")
@@ -109,10 +112,10 @@ extension CogVideoXConfig {
     patchBias = try flag(.patchBias, true)
     normElementwiseAffine = try flag(.normElementwiseAffine, true)
     flipSinToCos = try flag(.flipSinToCos, true)
-    normEps = try number(.normEps, 1e-5)
-    frequencyShift = try number(.frequencyShift, 0)
-    spatialInterpolationScale = try number(.spatialInterpolationScale, 1.875)
-    temporalInterpolationScale = try number(.temporalInterpolationScale, 1)
+    normEps = try values.decodeNumber(.normEps, in: 0...1, default: 1e-5)
+    frequencyShift = try values.decodeNumber(.frequencyShift, in: -1e3...1e3, default: 0)
+    spatialInterpolationScale = try values.decodeNumber(.spatialInterpolationScale, in: 1e-3...1e3, default: 1.875)
+    temporalInterpolationScale = try values.decodeNumber(.temporalInterpolationScale, in: 1e-3...1e3, default: 1)
     activation = try values.activation()
     try validate(values)
   }
@@ -122,24 +125,13 @@ extension CogVideoXConfig {
     guard timestepActivation == "silu" else {
       throw values.corrupted(.timestepActivation, "'\(timestepActivation)', expected silu")
     }
-    let limits: [(CodingKeys, Int, Int)] = [
-      (.numLayers, numLayers, 10_000), (.patchSize, patchSize, min(sampleHeight, sampleWidth)),
-      (.maxTextSequenceLength, maxTextSequenceLength, 1 << 16), (.sampleHeight, sampleHeight, 1 << 12),
-      (.sampleWidth, sampleWidth, 1 << 12), (.sampleFrames, sampleFrames, 1 << 12),
-    ]
-    for (key, value, limit) in limits where value > limit {
-      throw values.corrupted(key, "is \(value), expected at most \(limit)")
-    }
     // A quarter of a head turns with the frame and three eighths with row and column, in pairs of channels.
     let unit = usesRotary ? 16 : 2
-    guard dim <= 1 << 20, attentionHeadDim % unit == 0, usesRotary || dim % 16 == 0 else {
+    guard dim <= ConfigLimit.width, attentionHeadDim % unit == 0, usesRotary || dim % 16 == 0 else {
       throw values.corrupted(
         .attentionHeadDim,
         "\(attentionHeadDim) with num_attention_heads \(numAttentionHeads): positions in three axes need "
           + (usesRotary ? "heads that are a multiple of 16" : "a width that is a multiple of 16"))
-    }
-    for (key, value) in [(CodingKeys.ofsEmbedDim, ofsEmbedDim), (.temporalPatchSize, temporalPatchSize)] {
-      if let value, !(1...1 << 16).contains(value) { throw values.corrupted(key, "is \(value)") }
     }
     if let ofsEmbedDim, ofsEmbedDim != timeEmbedDim {
       throw values.corrupted(.ofsEmbedDim, "\(ofsEmbedDim) is not time_embed_dim \(timeEmbedDim), to which it is added")

@@ -31,10 +31,12 @@ extension CogVideoXPipeline {
     }
     guard !config.takesImage else {
       throw ModelError(
-        folder.path, .unsupported("image-to-video is not built: in_channels is twice out_channels \(config.outChannels)"))
+        folder.path,
+        .unsupported("image-to-video is not built: in_channels is twice out_channels \(config.outChannels)"))
     }
     guard config.inChannels == vae.latentChannels else {
-      throw fail("in_channels \(config.inChannels) of the transformer, latent_channels \(vae.latentChannels) of the vae")
+      throw fail(
+        "in_channels \(config.inChannels) of the transformer, latent_channels \(vae.latentChannels) of the vae")
     }
     // Its one table is for the one size of video that image-to-video makes.
     guard config.positions != .rotaryAndLearned else {

@@ -63,13 +63,7 @@ public struct CogVideoXPipeline: DenoisingPipeline {
   }
 
   public func encodePhrases(_ phrases: [String], maxSequenceLength: Int?) throws -> [EncodedPhrase] {
-    let length = try sequenceLength(maxSequenceLength)
-    return try phrases.map { phrase in
-      let prompt = try tokenizer.encode(phrase, maxLength: length)
-      return EncodedPhrase(
-        text: phrase, states: t5(prompt.batch)[0], spans: [prompt.contentRange],
-        hasUnknown: prompt.contains(tokenizer.special.unknown))
-    }
+    try t5.phrases(phrases, tokenizer, maxLength: sequenceLength(maxSequenceLength))
   }
 
   public func sampler(steps: Int, grid: TokenGrid) throws -> any Sampler { try scheduler.sampler(steps: steps) }

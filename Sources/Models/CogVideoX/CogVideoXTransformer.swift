@@ -21,7 +21,8 @@ public struct CogVideoXTransformer: StreamModel, Sendable {
     let dim = config.dim, embedding = w["patch_embed"]
     patchEmbedder = Self.patchEmbedder(config, embedding["proj"])
     textEmbedder = Linear(config.textEmbedDim, dim, embedding["text_proj"])
-    let tokens = config.sampleLatentFrames * (config.sampleHeight / config.patchSize)
+    let tokens =
+      config.sampleLatentFrames * (config.sampleHeight / config.patchSize)
       * (config.sampleWidth / config.patchSize)
     learnedPositions =
       config.positions == .rotaryAndLearned

@@ -16,17 +16,6 @@ extension FluxPipeline {
   }
 
   public func encodePhrases(_ phrases: [String], maxSequenceLength: Int?) throws -> [EncodedPhrase] {
-    let length = try sequenceLength(maxSequenceLength)
-    let prompts = try phrases.map { try t5Tokenizer.encode($0, maxLength: length) }
-    let groups = TextPasses(phrases.count, tokens: length).ranges
-    let states = groups.flatMap { group in
-      let together = t5(concatenated(prompts[group].map(\.batch)))
-      return group.map { together[$0 - group.lowerBound] }
-    }
-    return phrases.indices.map { index in
-      EncodedPhrase(
-        text: phrases[index], states: states[index], spans: [prompts[index].contentRange],
-        hasUnknown: prompts[index].contains(t5Tokenizer.special.unknown))
-    }
+    try t5.phrases(phrases, t5Tokenizer, maxLength: sequenceLength(maxSequenceLength))
   }
 }

@@ -1,3 +1,6 @@
+import Tensor
+import Tokenizers
+
 /// How phrases are dealt out to passes of a text encoder: together, so that its weights are read and unpacked once and not
 /// once a phrase, but no more at a time than keeps the activations small beside the weights. A phrase's states have the
 /// same bits whatever else is in its pass.
@@ -14,5 +17,23 @@ struct TextPasses {
   init(_ phrases: Int, tokens: Int) {
     let most = max(1, Self.tokensPerPass / max(1, tokens))
     ranges = stride(from: 0, to: phrases, by: most).map { $0..<min(phrases, $0 + most) }
+  }
+}
+
+extension T5Encoder {
+  /// Phrases, each as if alone, padding shown to the encoder as the pipelines show it: without a mask.
+  ///
+  /// - Throws: `TokenizerError`
+  func phrases(_ texts: [String], _ tokenizer: any Tokenizer, maxLength: Int) throws -> [EncodedPhrase] {
+    let prompts = try texts.map { try tokenizer.encode($0, maxLength: maxLength) }
+    let states = TextPasses(texts.count, tokens: maxLength).ranges.flatMap { group in
+      let together = self(concatenated(prompts[group].map(\.batch)))
+      return group.map { together[$0 - group.lowerBound] }
+    }
+    return texts.indices.map { index in
+      EncodedPhrase(
+        text: texts[index], states: states[index], spans: [prompts[index].contentRange],
+        hasUnknown: prompts[index].contains(tokenizer.special.unknown))
+    }
   }
 }
