@@ -13,8 +13,8 @@ case "${1:-}" in
 esac
 
 # The pkg-config modules that Package.swift names, and the Debian and Ubuntu packages they come from.
-modules=(openblas lapacke libpng libjpeg zlib hdf5)
-packages=(libopenblas-dev liblapacke-dev libpng-dev libjpeg-dev zlib1g-dev libhdf5-dev)
+modules=(openblas lapacke libpng libjpeg libgif zlib hdf5)
+packages=(libopenblas-dev liblapacke-dev libpng-dev libjpeg-dev libgif-dev zlib1g-dev libhdf5-dev)
 
 fail() {
   printf 'setup: %s\n' "$@" >&2

@@ -22,12 +22,15 @@ public enum Image {
   public enum Format: String, Sendable {
     case png = "PNG"
     case jpeg = "JPEG"
+    /// Read by ``GIF``, as frames.
+    case gif = "GIF"
   }
 
   /// The format of a file that begins with `bytes`, or nil when it is none of them.
   public static func format(of bytes: UnsafeRawBufferPointer) -> Format? {
     if bytes.starts(with: PNG.signature) { return .png }
     if bytes.starts(with: [0xFF, 0xD8, 0xFF]) { return .jpeg }
+    if bytes.starts(with: Array("GIF8".utf8)) { return .gif }
     return nil
   }
 
@@ -48,7 +51,7 @@ public enum Image {
     switch file.withBytes(format(of:)) {
     case .png: return rgb(try PNG.read(file, options: options).pixels)
     case .jpeg: return rgb(try JPEG.read(file, options: options))
-    case nil: throw ImageError(file.path, nil, .unknownFormat)
+    case .gif, nil: throw ImageError(file.path, nil, .unknownFormat)
     }
   }
 

@@ -3,7 +3,7 @@
 import CImageCodecs
 import Tensor
 
-/// Reading JPEG files.
+/// Reading JPEG files, and writing them.
 public enum JPEG {
   /// Reads a picture: grey or colour, baseline or progressive, of 8 bits.
   ///
@@ -22,6 +22,33 @@ public enum JPEG {
       let decoder = try JPEGDecoder(bytes, path: file.path)
       let pixels = try decoder.decode(limit: options.maximumPixels)
       return options.appliesOrientation ? decoder.orientation.applied(to: pixels) : pixels
+    }
+  }
+}
+
+extension JPEG {
+  /// The bytes of a JPEG file.
+  ///
+  /// - Parameters:
+  ///   - pixels: `u8`, `[height, width, 3]`
+  ///   - quality: 1 (smallest) to 100
+  ///   - name: stands for the path in error messages
+  /// - Throws: `ImageError` for a tensor that is no picture, or has more than 65,500 pixels along a side
+  public static func encode(_ pixels: Tensor, quality: Int = 90, name: String = "in memory") throws -> [UInt8] {
+    guard pixels.dtype == .u8, pixels.rank == 3, pixels.shape[2] == 3, pixels.count > 0 else {
+      throw ImageError(
+        name, .jpeg, .unwritable("expected u8 [height, width, 3], found \(pixels.dtype) \(pixels.shape)"))
+    }
+    return try pixels.withContiguousBytes { bytes in
+      var size = 0
+      let (file, message) = withCodecMessage { message in
+        cic_jpeg_encode(
+          bytes.bindMemory(to: UInt8.self).baseAddress, UInt32(clamping: pixels.shape[1]),
+          UInt32(clamping: pixels.shape[0]), Int32(min(max(quality, 1), 100)), &size, message)
+      }
+      guard let file else { throw ImageError(name, .jpeg, .unwritable(message)) }
+      defer { cic_free(file) }
+      return Array(UnsafeBufferPointer(start: file, count: size))
     }
   }
 }

@@ -1,6 +1,6 @@
-// PNG and JPEG over libpng and libjpeg-turbo, for callers that must never see a longjmp.
+// PNG, JPEG and GIF over libpng, libjpeg-turbo and giflib, for callers that must never see a longjmp.
 //
-// Both libraries report errors by jumping out of the call. Every such jump starts and ends inside this target: each
+// The first two report errors by jumping out of the call. Every such jump starts and ends inside this target: each
 // function here returns to its caller, with 0 (or a null pointer) and a text in `message` when something was wrong.
 // Input is read from memory, output is written to memory; files and their names are the caller's business.
 #pragma once
@@ -75,5 +75,30 @@ int cic_jpeg_decode(cic_jpeg_reader *reader, uint8_t *pixels, size_t capacity, c
 // The TIFF structure of an Exif marker, or null; only before cic_jpeg_decode, which lets go of the markers.
 const uint8_t *cic_jpeg_exif(cic_jpeg_reader *reader, size_t *size);
 void cic_jpeg_close(cic_jpeg_reader *reader);
+// RGB rows without gaps, quality 1 to 100. Returns the encoded file, to be freed with cic_free, or null.
+uint8_t *cic_jpeg_encode(
+    const uint8_t *rgb, uint32_t width, uint32_t height, int quality, size_t *size, char *message);
+
+// MARK: GIF
+
+typedef struct cic_gif_reader cic_gif_reader;
+
+// Reads what stands before the frames, taking no memory in proportion to the canvas. `bytes` must outlive the reader.
+cic_gif_reader *cic_gif_open(const uint8_t *bytes, size_t size, uint32_t *width, uint32_t *height, char *message);
+// The next frame as it is seen, RGB, black where nothing was ever drawn; valid until the next call. `delay` is in
+// hundredths of a second. Null at the end, where `at_end` becomes 1, and when something is wrong.
+const uint8_t *cic_gif_next(cic_gif_reader *reader, int *delay, int *at_end, char *message);
+void cic_gif_close(cic_gif_reader *reader);
+
+typedef struct cic_gif_writer cic_gif_writer;
+
+// An animation that is shown again and again. `comment` may be null.
+cic_gif_writer *cic_gif_create(uint32_t width, uint32_t height, const char *comment, char *message);
+// A frame of RGB rows without gaps, shown for `delay` hundredths of a second.
+int cic_gif_add(cic_gif_writer *writer, const uint8_t *rgb, int delay, char *message);
+// Ends the writer. Returns the encoded file, to be freed with cic_free, or null.
+uint8_t *cic_gif_finish(cic_gif_writer *writer, size_t *size, char *message);
+// Ends the writer without a file.
+void cic_gif_discard(cic_gif_writer *writer);
 
 void cic_free(void *memory);
