@@ -12,21 +12,23 @@ struct RunMaps {
   let names: [String]
   /// `[concepts, height, width]`, or `[concepts, frames, height, width]` of several frames.
   let tensors: [String: Tensor]
-  /// One frame, `[concepts, height, width]`, in the order of `names`.
+  /// What is shown, in the order of `names`, `[frames, concepts, height, width]`: every frame of the average, and of the
+  /// others the mean over the frames.
   let shown: [Tensor]
 
-  init(_ maps: SaliencyMaps, picture: Int, frame: Int) {
-    let all = maps.named
+  init(_ maps: SaliencyMaps, picture: Int) {
+    let all = maps.named.map { (name: $0.name, map: $0.map[picture] as Tensor) }
     concepts = maps.concepts
     names = all.map(\.name)
-    shown = all.map { $0.map[picture, .all, frame] as Tensor }
-    let values = all.map { name, map in
-      (name, maps.grid.frames == 1 ? map[picture, .all, 0] as Tensor : map[picture] as Tensor)
+    shown = all.enumerated().map { index, kept in
+      let frames = kept.map.transposed(0, 1)
+      return index == 0 || maps.grid.frames == 1 ? frames.contiguous() : frames.mean(0, keepDims: true)
     }
-    tensors = Dictionary(values.map { ($0.0, $0.1.contiguous()) }) { first, _ in first }
+    let values = all.map { ($0.name, (maps.grid.frames == 1 ? $0.map[.all, 0] : $0.map).contiguous()) }
+    tensors = Dictionary(values) { first, _ in first }
   }
 
-  /// The average of one frame, `[concepts, height, width]`.
+  /// `[frames, concepts, height, width]`
   var average: Tensor { shown[0] }
 }
 
@@ -44,7 +46,7 @@ struct Rendering {
 
 extension ArtifactWriter {
   func ranges(of maps: RunMaps) -> [ConceptRange] {
-    let ranges = maps.concepts.indices.map { valueRange(maps.average[$0]) }
+    let ranges = maps.concepts.indices.map { valueRange(maps.average[.all, $0]) }
     let lowest = ranges.map(\.lowerBound).min() ?? 0
     let highest = ranges.map(\.upperBound).max() ?? 0
     return zip(maps.concepts, ranges).map {

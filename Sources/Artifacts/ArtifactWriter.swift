@@ -8,6 +8,8 @@ import Tensor
 /// Writes what a run found, each file under its name only when it is complete.
 ///
 /// - `image.png`; `heatmap-CONCEPT.png` and `overlay-CONCEPT.png` for each concept; `contact-sheet.png`
+/// - of a video instead `frames/NNNN.png`, `video.gif`, `heatmap-CONCEPT.gif` and `overlay-CONCEPT.gif`, where `ffmpeg` is
+///   on the path each also as `.mp4`, and a contact sheet over time
 /// - `maps.safetensors` and `maps.npz`, values before colour: `average` and, where kept, `layer.N`, `step.N`, `head.N`
 /// - `metadata.json`
 /// - `report.html`, one page that needs nothing else
@@ -17,6 +19,8 @@ public struct ArtifactWriter: Sendable {
   public var folder: String
   public var colorMap: ColorMap
   public var scaling: MapScaling
+  /// Whether videos are also written as MP4, which takes the `ffmpeg` program.
+  public var writesMP4 = FFmpeg.isInstalled
 
   /// Share of the map's colour in an overlay.
   static let overlayOpacity: Float = 0.55
@@ -42,59 +46,64 @@ public struct ArtifactWriter: Sendable {
     }
   }
 
-  /// The names of the files that are written for one picture, in order.
-  public static func fileNames(concepts: [String]) -> [String] {
-    ["image.png"] + FileNames.stems(concepts).flatMap { ["heatmap-\($0).png", "overlay-\($0).png"] }
-      + ["contact-sheet.png", "maps.safetensors", "maps.npz", "metadata.json", "report.html"]
+  /// The names of the files that are written for one picture, or a video of several frames, in order.
+  public static func fileNames(
+    concepts: [String], frames: Int = 1, writesMP4: Bool = FFmpeg.isInstalled
+  ) -> [String] {
+    let stems = FileNames.stems(concepts), rest = ["contact-sheet.png", "maps.safetensors", "maps.npz"]
+    func files(_ stem: String) -> [String] { frames > 1 ? videoNames(stem, mp4: writesMP4) : ["\(stem).png"] }
+    return (frames > 1 ? (0..<frames).map(frameName) + files("video") : ["image.png"])
+      + stems.flatMap { files("heatmap-\($0)") + files("overlay-\($0)") } + rest + ["metadata.json", "report.html"]
   }
 
-  /// Writes everything for one picture. The files appear together, when all are complete.
+  /// Writes everything for one picture or video. The files appear together, when all are complete.
   ///
   /// - Parameters:
-  ///   - image: `u8`, `[height, width, 3]`
-  ///   - maps: maps of the run; those of `picture` are written, all frames to the files of values and `frame` to the
-  ///     pictures and the report
+  ///   - footage: what the maps are shown over
+  ///   - maps: maps of the run; those of `picture` are written
   ///   - title: heads the contact sheet and the report, such as the prompt
   ///   - metadata: becomes `run` in `metadata.json` and a table in the report
   /// - Returns: the paths written, in order
-  /// - Throws: `ArtifactError` for a tensor that is no picture, `FileError` for a file that cannot be written, what the
-  ///   metadata throw when encoded (before anything is written)
+  /// - Throws: `FileError` for a file that cannot be written, `VideoError`, what the metadata throw when encoded (before
+  ///   anything is written)
   public func write(
-    image: Tensor, maps: SaliencyMaps, title: String, metadata: some Encodable, picture: Int = 0, frame: Int = 0
+    _ footage: Footage, maps: SaliencyMaps, title: String, metadata: some Encodable, picture: Int = 0
   ) throws -> [String] {
     let transaction = FileTransaction()
     let paths = try write(
-      image: image, maps: maps, title: title, metadata: metadata, picture: picture, frame: frame,
-      in: transaction)
+      footage, maps: maps, title: title, metadata: metadata, picture: picture, in: transaction)
     try transaction.commit()
     return paths
   }
 
   /// The same as part of a transaction: nothing appears until it is committed.
   public func write(
-    image: Tensor, maps: SaliencyMaps, title: String, metadata: some Encodable, picture: Int = 0, frame: Int = 0,
+    _ footage: Footage, maps: SaliencyMaps, title: String, metadata: some Encodable, picture: Int = 0,
     in transaction: FileTransaction
   ) throws -> [String] {
-    guard image.dtype == .u8, image.rank == 3, image.shape[2] == 3, image.shape[0] > 0, image.shape[1] > 0 else {
-      throw ArtifactError.notAPicture("\(image.dtype) \(image.shape)")
-    }
-    let run = RunMaps(maps, picture: picture, frame: frame), ranges = ranges(of: run)
-    let files = Self.fileNames(concepts: maps.concepts), id = RunID(image, run)
+    let run = RunMaps(maps, picture: picture), ranges = ranges(of: run)
+    let files = Self.fileNames(concepts: maps.concepts, frames: footage.count, writesMP4: writesMP4)
+    let id = RunID(footage.frames, run)
     let description = try metadataJSON(title: title, maps: run, ranges, files: files, run: metadata, id: id)
-    try writePictures(image, run, ranges, title: title, id, transaction)
+    if footage.isVideo {
+      try writeVideo(footage, run, ranges, title: title, id, transaction)
+    } else {
+      try writePictures(footage, run, ranges, title: title, id, transaction)
+    }
     try writeValues(run, id, transaction)
     try AtomicFile.write(description, to: transaction.stage(path("metadata.json")))
     let report = try Report(
-      title: title, image: image, maps: run, colorMap: colorMap, scaling: scaling, metadata: description)
+      title: title, footage: footage, maps: run, colorMap: colorMap, scaling: scaling, metadata: description)
     try AtomicFile.write(Array(report.page.utf8), to: transaction.stage(path("report.html")))
     return files.map(path)
   }
 
   /// One concept after the other: what is in memory does not grow with their number.
   private func writePictures(
-    _ image: Tensor, _ maps: RunMaps, _ ranges: [ConceptRange], title: String, _ id: RunID,
+    _ footage: Footage, _ maps: RunMaps, _ ranges: [ConceptRange], title: String, _ id: RunID,
     _ transaction: FileTransaction
   ) throws {
+    let image = footage[0], average: Tensor = maps.average[footage.mapFrames[0]]
     func write(_ pixels: Tensor, _ name: String) throws {
       try PNG.write(pixels, to: transaction.stage(path(name)), texts: [PNG.Text(RunID.key, id.run)])
     }
@@ -105,7 +114,7 @@ public struct ArtifactWriter: Sendable {
       cells: ranges.count + 1, height: height, width: width, hasTitle: !title.isEmpty)
     var cells = [ContactSheet.Cell(image, caption: "picture", detail: "\(width) x \(height)")]
     for (index, stem) in FileNames.stems(maps.concepts).enumerated() {
-      let rendering = rendering(of: maps.average[index], ranges[index].range, over: image)
+      let rendering = rendering(of: average[index], ranges[index].range, over: image)
       try write(rendering.heatmap, "heatmap-\(stem).png")
       try write(rendering.overlay, "overlay-\(stem).png")
       cells.append(cell(rendering, ranges[index], layout: layout))
@@ -122,7 +131,7 @@ public struct ArtifactWriter: Sendable {
     try NpzFile.write(arrays, to: transaction.stage(path("maps.npz")), compressed: true)
   }
 
-  private func path(_ name: String) -> String { folder.hasSuffix("/") ? folder + name : folder + "/" + name }
+  func path(_ name: String) -> String { folder.hasSuffix("/") ? folder + name : folder + "/" + name }
 
   private static func reason(_ error: any Error) -> String {
     let error = error as NSError

@@ -19,14 +19,17 @@ public struct ContactSheet {
 
   public var title: String
   public var cells: [Cell]
+  /// Cells beside each other; nil for about as many as below each other.
+  public var columns: Int?
 
   static let margin = 16
   static let letterScale = 2
   static let detailScale = 1
   private static let background: [UInt8] = [18, 18, 22]
 
-  public init(title: String, cells: [Cell]) {
+  public init(title: String, cells: [Cell], columns: Int? = nil) {
     self.title = title
+    self.columns = columns
     self.cells = cells
   }
 
@@ -35,8 +38,9 @@ public struct ContactSheet {
     package var columns, rows, cellHeight, cellWidth, captionHeight, titleHeight: Int
 
     /// - Parameter height: of a picture; its longer side is brought between 256 and 512 pixels
-    package init(cells: Int, height: Int, width: Int, hasTitle: Bool) {
-      columns = max(1, Int(Double(cells).squareRoot().rounded(.up)))
+    package init(cells: Int, height: Int, width: Int, hasTitle: Bool, columns: Int? = nil) {
+      let columns = columns ?? max(1, Int(Double(cells).squareRoot().rounded(.up)))
+      self.columns = columns
       rows = max(1, (cells + columns - 1) / columns)
       let longest = max(height, width, 1)
       let target = min(max(longest, 256), 512)
@@ -60,7 +64,7 @@ public struct ContactSheet {
   /// - Returns: `u8`, `[height, width, 3]`
   public func rendered() -> Tensor {
     let shape = cells.first?.picture.shape ?? [1, 1, 3]
-    let layout = Layout(cells: cells.count, height: shape[0], width: shape[1], hasTitle: !title.isEmpty)
+    let layout = Layout(cells: cells.count, height: shape[0], width: shape[1], hasTitle: !title.isEmpty, columns: columns)
     var canvas = Canvas(height: layout.height, width: layout.width, color: Self.background)
     let titleWidth = layout.width - 2 * Self.margin
     canvas.draw(title, y: Self.margin, x: Self.margin, width: titleWidth, scale: Self.letterScale, level: 255)

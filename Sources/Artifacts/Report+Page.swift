@@ -13,6 +13,10 @@ extension Report {
     <label>Opacity of all <input type="range" id="opacity" min="0" max="1" step="0.01" value="0.55"></label>
     <label><input type="checkbox" id="smooth" checked> smooth</label>
     </div>
+    <div class="controls" id="time" hidden>
+    <button id="play" type="button">Play</button>
+    <input type="range" id="frame" min="0" value="0" aria-label="frame"><output id="place" for="frame"></output>
+    </div>
     <div id="values" aria-live="off"></div>
     </header>
     <main>
@@ -31,6 +35,8 @@ extension Report {
     h2 { font-size: 17px; margin: 28px 0 10px; }
     main { padding: 16px 20px 40px; }
     .controls { display: flex; flex-wrap: wrap; gap: 8px 18px; align-items: center; }
+    #time { margin-top: 8px; } #time[hidden] { display: none; }
+    #time button { width: 5em; } #frame { flex: 1; max-width: 640px; }
     label { display: inline-flex; gap: 6px; align-items: center; }
     #values { min-height: 24px; margin-top: 8px; display: flex; flex-wrap: wrap; gap: 2px 16px; color: #b8b8c0;
       font-variant-numeric: tabular-nums; }
@@ -81,9 +87,14 @@ extension Report {
       }
       return low <= high ? [low, high] : [0, 0];
     };
+    // Only the average has a map per frame; the others are means over the frames.
+    let frame = 0;
+    const mapsOf = name => data.maps[name][Math.min(data.mapFrames[frame], data.maps[name].length - 1)];
+    const rangeOfMap = (name, concept) => rangeOf(concept === null ? data.maps[name].flat()
+      : data.maps[name].map(maps => maps[concept]));
     function paint(canvas, name, concept) {
-      const maps = data.maps[name], table = tables[by("colors").value];
-      const [low, high] = rangeOf(by("scaling").value === "shared" ? maps : [maps[concept]]);
+      const maps = mapsOf(name), table = tables[by("colors").value];
+      const [low, high] = rangeOfMap(name, by("scaling").value === "shared" ? null : concept);
       const scale = high > low ? 256 / (high - low) : 0;
       canvas.width = data.width; canvas.height = data.height;
       const context = canvas.getContext("2d"), pixels = context.createImageData(data.width, data.height);
@@ -95,12 +106,13 @@ extension Report {
       canvas.style.imageRendering = by("smooth").checked ? "auto" : "pixelated";
     }
 
-    const cards = [], marks = [], sliders = [], small = [], ranges = [];
+    const cards = [], pictures = [], marks = [], sliders = [], small = [], ranges = [];
     function card(caption, concept) {
       const figure = make("figure", by("cards")), stage = make("div", figure);
       stage.className = "stage";
       const image = make("img", stage);
-      image.src = data.picture; image.alt = caption;
+      image.src = data.pictures[0]; image.alt = caption;
+      pictures.push(image);
       const captionLine = make("figcaption", figure);
       make("span", captionLine, caption);
       if (concept !== null) {
@@ -124,7 +136,7 @@ extension Report {
     }
     const hint = "Move over a picture to see the values of all concepts there.";
     function show(x, y) {
-      const values = data.maps[by("which").value].map(map => map[y * data.width + x]);
+      const values = mapsOf(by("which").value).map(map => map[y * data.width + x]);
       const highest = Math.max(...values.filter(v => v !== null));
       by("values").textContent = "";
       make("span", by("values"), "row " + y + ", column " + x);
@@ -159,9 +171,23 @@ extension Report {
       const name = by("which").value;
       data.concepts.forEach((_, i) => {
         paint(cards[i], name, i);
-        ranges[i].textContent = rangeOf([data.maps[name][i]]).join(" to ");
+        ranges[i].textContent = rangeOfMap(name, i).join(" to ");
       });
       for (const [canvas, kept, i] of small) paint(canvas, kept, i);
+    }
+    function seek(to) {
+      const before = data.mapFrames[frame];
+      frame = (to + data.pictures.length) % data.pictures.length;
+      by("frame").value = frame;
+      by("place").textContent = "frame " + frame + " of " + data.pictures.length;
+      for (const picture of pictures) picture.src = data.pictures[frame];
+      if (data.mapFrames[frame] !== before) data.concepts.forEach((_, i) => paint(cards[i], by("which").value, i));
+    }
+    let timer = null;
+    function play() {
+      if (timer !== null) clearInterval(timer);
+      timer = timer === null ? setInterval(() => seek(frame + 1), 1000 / data.framesPerSecond) : null;
+      by("play").textContent = timer === null ? "Play" : "Pause";
     }
     function row(path, value) {
       if (value !== null && typeof value === "object" && !(Array.isArray(value) && value.every(v => Object(v) !== v))) {
@@ -182,5 +208,12 @@ extension Report {
     for (const id of ["which", "colors", "scaling", "smooth"]) by(id).onchange = repaint;
     by("opacity").oninput();
     repaint();
+    if (data.pictures.length > 1) {
+      by("time").hidden = false;
+      by("frame").max = data.pictures.length - 1;
+      by("frame").oninput = () => seek(Number(by("frame").value));
+      by("play").onclick = play;
+      seek(0);
+    }
     """
 }

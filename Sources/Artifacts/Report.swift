@@ -12,16 +12,19 @@ struct Report {
 
   /// - Parameter metadata: the JSON of `metadata.json`
   init(
-    title: String, image: Tensor, maps: RunMaps, colorMap: ColorMap, scaling: MapScaling, metadata: [UInt8]
+    title: String, footage: Footage, maps: RunMaps, colorMap: ColorMap, scaling: MapScaling, metadata: [UInt8]
   ) throws {
     self.title = title
     let tables = ColorMap.allCases.map { "\"\($0.rawValue)\":" + ($0.hexadecimal.map { "\"\($0)\"" } ?? "null") }
-    let values = zip(maps.names, maps.shown).map { name, map in "\"\(name)\":" + Self.json(map) }
+    let values = zip(maps.names, maps.shown).map { name, frames in
+      "\"\(name)\":[" + (0..<frames.shape[0]).map { Self.json(frames[$0]) }.joined(separator: ",\n") + "]"
+    }
     let fields = try [
       "title": Self.json(title), "concepts": Self.json(maps.concepts), "colorMap": Self.json(colorMap.rawValue),
       "scaling": Self.json(scaling.rawValue), "names": Self.json(maps.names),
-      "height": "\(maps.average.shape[1])", "width": "\(maps.average.shape[2])",
-      "picture": "\"data:image/png;base64,\(Data(PNG.encode(image)).base64EncodedString())\"",
+      "height": "\(maps.average.shape[2])", "width": "\(maps.average.shape[3])",
+      "pictures": Self.json((0..<footage.count).map { try Self.picture(footage[$0], isFrame: footage.isVideo) }),
+      "mapFrames": Self.json(footage.mapFrames), "framesPerSecond": "\(footage.framesPerSecond)",
       "colors": "{\(tables.joined(separator: ","))}", "maps": "{\(values.joined(separator: ","))}",
       "metadata": String(decoding: metadata, as: UTF8.self),
     ]
@@ -51,6 +54,12 @@ struct Report {
     </html>
 
     """
+  }
+
+  /// A `data:` address. Frames are compressed with losses, or a page would have tens of megabytes.
+  private static func picture(_ picture: Tensor, isFrame: Bool) throws -> String {
+    let bytes = isFrame ? try JPEG.encode(picture) : try PNG.encode(picture)
+    return "data:image/\(isFrame ? "jpeg" : "png");base64,\(Data(bytes).base64EncodedString())"
   }
 
   /// A list of flat maps, one per concept, with four significant digits.

@@ -15,10 +15,12 @@ public struct RunID: Sendable, Equatable {
   static let imageKey = "image_id"
   public static let key = "run_id"
 
-  /// Of one picture's folder.
-  init(_ image: Tensor, _ maps: RunMaps) {
+  /// Of the folder of one picture or video.
+  ///
+  /// - Parameter frames: `[frames, height, width, 3]`
+  init(_ frames: Tensor, _ maps: RunMaps) {
     var hash = ContentHash()
-    hash.add(image)
+    hash.add(frames)
     self.image = hash.text
     for concept in maps.concepts { hash.add(concept) }
     for name in maps.names {
@@ -28,9 +30,9 @@ public struct RunID: Sendable, Equatable {
     run = hash.text
   }
 
-  /// Of several pictures together; that of its folder for a single one of one frame.
-  public init(_ images: [Tensor], _ maps: SaliencyMaps) {
-    let ids = images.enumerated().map { RunID($1, RunMaps(maps, picture: $0, frame: 0)) }
+  /// Of several pictures or videos together; that of its folder for a single one.
+  public init(_ footage: [Footage], _ maps: SaliencyMaps) {
+    let ids = footage.enumerated().map { RunID($1.frames, RunMaps(maps, picture: $0)) }
     var hash = ContentHash()
     for id in ids { hash.add(id.run) }
     (run, image) = ids.count == 1 ? (ids[0].run, ids[0].image) : (hash.text, hash.text)

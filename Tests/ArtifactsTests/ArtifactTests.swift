@@ -46,7 +46,7 @@ import Testing
     try withFolder { folder in
       let writer = try ArtifactWriter(folder: folder + "/made/for/it")
       let concepts = ["red star", "red/star", "../RED star", "星", "sky_1"]
-      let paths = try writer.write(image: image, maps: maps(concepts), title: "stars", metadata: Settings())
+      let paths = try writer.write(Footage(image), maps: maps(concepts), title: "stars", metadata: Settings())
       let stems = ["red-star", "red-star-2", "RED-star-3", "concept", "sky_1"]
       let expected =
         ["image.png"] + stems.flatMap { ["heatmap-\($0).png", "overlay-\($0).png"] }
@@ -61,7 +61,7 @@ import Testing
   @Test func mapsAreKeptAsTheyAreBeforeColour() throws {
     try withFolder { folder in
       let maps = maps(["a", "b"])
-      _ = try ArtifactWriter(folder: folder).write(image: image, maps: maps, title: "", metadata: Settings())
+      _ = try ArtifactWriter(folder: folder).write(Footage(image), maps: maps, title: "", metadata: Settings())
       let safetensors = try SafetensorsFile(path: folder + "/maps.safetensors")
       let npz = try NpzFile(path: folder + "/maps.npz")
       let expected = [
@@ -80,7 +80,7 @@ import Testing
     try withFolder { folder in
       let maps = maps(["a", "b"])
       let paths = try ArtifactWriter(folder: folder, scaling: .shared)
-        .write(image: image, maps: maps, title: "t", metadata: Settings())
+        .write(Footage(image), maps: maps, title: "t", metadata: Settings())
       let data = try #require(contents(folder)["metadata.json"])
       let json = try #require(JSONSerialization.jsonObject(with: data) as? [String: Any])
       #expect((json["run"] as? [String: Any])?["prompt"] as? String == "a star")
@@ -96,7 +96,7 @@ import Testing
     try withFolder { folder in
       let concepts = ["</script><script>alert(1)</script>", "b & \"c\""]
       let writer = try ArtifactWriter(folder: folder)
-      _ = try writer.write(image: image, maps: maps(concepts), title: "<script>x</script>", metadata: Settings())
+      _ = try writer.write(Footage(image), maps: maps(concepts), title: "<script>x</script>", metadata: Settings())
       let page = try String(decoding: #require(contents(folder)["report.html"]), as: UTF8.self)
       for outside in ["http:", "https:", "src=\"", "href=", "url(", "@import"] { #expect(!page.contains(outside)) }
       #expect(page.components(separatedBy: "<script").count == 3)
@@ -108,12 +108,12 @@ import Testing
       let text = page[rest...].prefix { $0 != "<" }
       let data = try #require(JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any])
       #expect(data["concepts"] as? [String] == concepts)
-      let values = try #require(data["maps"] as? [String: [[Double]]])
+      let values = try #require(data["maps"] as? [String: [[[Double]]]])
       #expect(Set(values.keys) == ["average", "layer.0", "layer.11", "step.3"])
-      for (found, expected) in zip(values["average", default: []].joined(), maps(concepts).average.floats) {
+      for (found, expected) in zip(values["average", default: []].joined().joined(), maps(concepts).average.floats) {
         #expect(abs(Float(found) - expected) <= abs(expected) * 6e-4)
       }
-      #expect(values["average"]?.map(\.count) == [30, 30])
+      #expect(values["average"]?.map { $0.map(\.count) } == [[30, 30]])
     }
   }
 
@@ -132,20 +132,20 @@ import Testing
   @Test func aFailedWriteLeavesOldFilesWholeAndNoParts() throws {
     try withFolder { folder in
       let writer = try ArtifactWriter(folder: folder)
-      _ = try writer.write(image: image, maps: maps(["a"]), title: "old", metadata: Settings())
+      _ = try writer.write(Footage(image), maps: maps(["a"]), title: "old", metadata: Settings())
       let before = try contents(folder)
       #expect(throws: Unencodable.Refusal.self) {
-        try writer.write(image: image, maps: maps(["b"]), title: "new", metadata: Unencodable())
+        try writer.write(Footage(image), maps: maps(["b"]), title: "new", metadata: Unencodable())
       }
       #expect(throws: ArtifactError.notAPicture("f32 [2, 2, 3]")) {
-        try writer.write(image: Tensor(zeros: [2, 2, 3]), maps: maps(["b"]), title: "new", metadata: Settings())
+        try writer.write(Footage(Tensor(zeros: [2, 2, 3])), maps: maps(["b"]), title: "new", metadata: Settings())
       }
       #expect(try contents(folder) == before)
 
       try FileManager.default.removeItem(atPath: folder + "/image.png")
       try FileManager.default.createDirectory(atPath: folder + "/image.png", withIntermediateDirectories: false)
       #expect(throws: FileError.self) {
-        try writer.write(image: image, maps: maps(["a"]), title: "new", metadata: Settings())
+        try writer.write(Footage(image), maps: maps(["a"]), title: "new", metadata: Settings())
       }
       let names = try FileManager.default.contentsOfDirectory(atPath: folder)
       #expect(Set(names) == Set(before.keys))
@@ -156,7 +156,7 @@ import Testing
     try withFolder { folder in
       var maps = maps(["a"])
       maps.average = Tensor(full: [1, 1, 1, 5, 6], .nan)
-      _ = try ArtifactWriter(folder: folder).write(image: image, maps: maps, title: "", metadata: Settings())
+      _ = try ArtifactWriter(folder: folder).write(Footage(image), maps: maps, title: "", metadata: Settings())
       let page = try String(decoding: #require(contents(folder)["report.html"]), as: UTF8.self)
       #expect(page.contains("[null,null,"))
     }

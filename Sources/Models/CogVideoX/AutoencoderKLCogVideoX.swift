@@ -60,6 +60,11 @@ public struct AutoencoderKLCogVideoX: Sendable {
   /// Frames of latents that frames of video are encoded to, and denoised for.
   public func latentFrames(of count: Int) -> Int { (count - 1) / config.temporalCompressionRatio + 1 }
 
+  /// The frame of latents that each frame of a video comes from.
+  public func latentFrames(ofEach count: Int) -> [Int] {
+    CogVideoXNorm.coarseFrames(count, of: latentFrames(of: count))
+  }
+
   /// Latents as the transformer sees them.
   public func scaled(_ latents: Tensor) -> Tensor { latents * config.scalingFactor }
 

@@ -42,7 +42,7 @@ public struct CogVideoXPipeline: DenoisingPipeline {
         frames: config.sampleFrames, height: config.sampleHeight * scale, width: config.sampleWidth * scale),
       maximumSide: 4096, steps: 50, guidance: .classifierFree(6), sequenceLength: config.maxTextSequenceLength,
       floatsPerToken: 12 * config.dim, longestSequence: max(512, config.maxTextSequenceLength),
-      hasDynamicGuidance: true)
+      hasDynamicGuidance: true, framesPerSecond: temporalPatch > 1 ? 16 : 8)
   }
 
   public func grid(_ size: FrameSize) throws -> TokenGrid {
@@ -83,6 +83,11 @@ public struct CogVideoXPipeline: DenoisingPipeline {
     if missing == 0 { return latents }
     let first = latents.narrow(1, from: 0, count: 1)
     return concatenated([Tensor](repeating: first, count: missing) + [latents], axis: 1)
+  }
+
+  public func gridFrames(_ size: FrameSize) -> [Int] {
+    let latents = codec.latentFrames(of: size.frames), missing = (temporalPatch - latents % temporalPatch) % temporalPatch
+    return codec.latentFrames(ofEach: size.frames).map { ($0 + missing) / temporalPatch }
   }
 
   public func unpacked(_ latents: Tensor, _ grid: TokenGrid) -> Tensor { latents }

@@ -21,6 +21,11 @@ public protocol DiffusionPipeline: Sendable {
   func plan(_ request: GenerationRequest) throws -> GenerationPlan
   func plan(_ request: InspectionRequest) throws -> InspectionPlan
 
+  /// The frame of the token grid, and so of the maps, that each frame of a video of this size belongs to.
+  ///
+  /// - Parameter size: as the result has it, which may be more frames than were planned
+  func gridFrames(_ size: FrameSize) -> [Int]
+
   /// Roughly what tensors will hold at most.
   func activationEstimate(_ plan: GenerationPlan) -> ActivationEstimate
 
@@ -51,6 +56,9 @@ public protocol DiffusionPipeline: Sendable {
 }
 
 extension DiffusionPipeline {
+  /// Of pictures: the one there is.
+  public func gridFrames(_ size: FrameSize) -> [Int] { [Int](repeating: 0, count: size.frames) }
+
   /// Plans and generates.
   public func generate(
     _ request: GenerationRequest, processors: [any AttentionProcessor] = [],
@@ -110,6 +118,8 @@ public struct FamilySettings: Sendable {
   public var skipsLayers = false
   /// Whether the scale of guidance can follow the timestep.
   public var hasDynamicGuidance = false
+  /// Of the videos it makes.
+  public var framesPerSecond: Double = 1
 }
 
 /// A phrase as the text encoder sees it.
