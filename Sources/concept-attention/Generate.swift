@@ -4,7 +4,7 @@ import Models
 
 struct Generate: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Generates a picture and a map for each concept.",
+    abstract: "Generates a picture or video and a map for each concept.",
     discussion: """
       Concepts are the prompt's content words unless --concepts names them. Size, steps and guidance are what suits \
       the model unless given. A seed gives the picture that diffusers gives for it, and looking at it does not change it. \
@@ -20,6 +20,9 @@ struct Generate: ParsableCommand {
         A quantised transformer with a LoRA at half strength:
           concept-attention generate "a cat" --model FLUX.1-dev \\
             --transformer flux1-dev-Q8_0.gguf --lora ink.safetensors:0.5
+        A video with a map of every concept in every frame:
+          concept-attention generate "a boat drifts by" \\
+            --model CogVideoX-2b --concepts boat,sea --frames 17
       """)
 
   @Argument(help: "What the picture shows.")
@@ -49,6 +52,12 @@ struct Generate: ParsableCommand {
     @Option(help: ArgumentHelp("Height, for FLUX.1 a multiple of 16.", valueName: "pixels"))
     var height: Int?
 
+    @Option(
+      help: ArgumentHelp(
+        "Frames of a video; the model's unless given. CogVideoX makes 4 n + 1, at least as many as asked for.",
+        valueName: "count"))
+    var frames: Int?
+
     @Option(help: ArgumentHelp("Denoising steps.", valueName: "count"))
     var steps: Int?
 
@@ -62,6 +71,10 @@ struct Generate: ParsableCommand {
       help: ArgumentHelp(
         "Classifier-free guidance away from the negative prompt; 1 for none. Doubles the time.", valueName: "scale"))
     var trueCfg: Float?
+
+    @Flag(
+      help: "Let the scale of guidance grow along the steps, as CogVideoX 5B was meant to be run; it begins at 1.")
+    var dynamicGuidance = false
 
     @Option(help: ArgumentHelp("Seed of the noise; another seed, another picture.", valueName: "number"))
     var seed: UInt64 = 0
@@ -109,14 +122,15 @@ struct Generate: ParsableCommand {
     let seeds = (0..<picture.images).map { picture.seed &+ UInt64($0) }
     let needs = RunNeeds(
       plan, pipeline, concepts: names.count, steps: plan.steps,
-      pictures: (seeds.count, plan.size.frames * plan.size.height * plan.size.width))
+      pictures: (seeds.count, plan.size.height * plan.size.width))
     try run.run(
       maps, needs: needs, seeds: seeds, progress: "generating, step", title: prompt, metadata: metadata
     ) { processors, onStep in
       let result = try pipeline.generate(plan, processors: processors, onStep: onStep)
       if !output.allowsNonfinite { try FiniteGuard.check(result) }
       return .init(
-        images: seeds.enumerated().map { (result.image($0), $1) }, seconds: result.seconds)
+        footage: try seeds.enumerated().map { (try output.footage(result.video($0), pipeline), $1) },
+        seconds: result.seconds)
     }
   }
 
@@ -128,17 +142,14 @@ struct Generate: ParsableCommand {
     request.negativePrompt = words.negativePrompt ?? (asksForGuidance ? "" : nil)
     request.width = picture.width
     request.height = picture.height
+    request.frames = picture.frames
     request.steps = picture.steps
+    request.usesDynamicGuidance = picture.dynamicGuidance
     request.guidance = picture.guidance
     request.trueCFG = picture.trueCfg
     request.maxSequenceLength = picture.maxSequenceLength
     try settings.apply(to: &request)
     let plan = try pipeline.plan(request)
-    if plan.size.frames > 1 {
-      throw InputError(
-        "this model makes videos, here of \(plan.size.frames) frames, and generate writes pictures; the library's "
-          + "CogVideoXPipeline makes them, and segment looks at pictures with it")
-    }
     if words.negativePrompt != nil, plan.guidance.classifierFree == nil {
       throw InputError(
         "--negative-prompt would not be used: it needs --true-cfg, or with Stable Diffusion 3 --guidance, above 1")

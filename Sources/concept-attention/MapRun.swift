@@ -28,8 +28,8 @@ struct MapRun {
 
   /// What a run gives.
   struct Outcome {
-    /// Pictures to write, with the number that tells them apart; each `[height, width, 3]`, `u8`.
-    var images: [(image: Tensor, seed: UInt64)]
+    /// Pictures or videos to write, with the number that tells them apart.
+    var footage: [(footage: Footage, seed: UInt64)]
     var seconds: PhaseSeconds
   }
 
@@ -49,7 +49,8 @@ struct MapRun {
     let method = try concepts.mapMethod()
     if !output.force { try RunNeeds.check(needs.memory, of: "this run") }
     let folder = try RunFolder(
-      output.output, folders: output.folders(seeds: seeds), names: ArtifactWriter.fileNames(concepts: names),
+      output.output, folders: output.folders(seeds: seeds),
+      names: ArtifactWriter.fileNames(concepts: names, frames: needs.frames),
       files: output.saveTensors.map { [$0] } ?? [], bytes: output.force ? nil : needs.disk)
     clock.end(\.opening)
     let saliency = try method.make(request)
@@ -71,7 +72,7 @@ struct MapRun {
     var metadata = metadata
     metadata.seconds = clock.seconds
     metadata.peakTensorBytes = Memory.peak
-    let maps = try saliency.maps()
+    let kept = try saliency.maps(), maps = output.averagesFrames ? kept.averagedOverFrames() : kept
     try guardian?.check(maps)
     try write(outcome, maps, metadata, title: title, folder, recorder)
   }
@@ -81,17 +82,17 @@ struct MapRun {
     _ recorder: TensorRecorder?
   ) throws {
     var runs: [RunMetadata] = [], paths: [String] = []
-    let places = output.folders(seeds: outcome.images.map(\.seed))
-    for (index, (image, seed)) in outcome.images.enumerated() {
+    let places = output.folders(seeds: outcome.footage.map(\.seed))
+    for (index, (footage, seed)) in outcome.footage.enumerated() {
       try checkInterrupt()
       var run = metadata
       run.seed = seed
       paths += try ArtifactWriter(folder: places[index], colorMap: output.colorMap).write(
-        image: image, maps: maps, title: title, metadata: run, picture: index, in: folder.transaction)
+        footage, maps: maps, title: title, metadata: run, picture: index, in: folder.transaction)
       runs.append(run)
     }
     if let recorder {
-      try recorder.write(maps, run: metadata, runID: RunID(outcome.images.map(\.image), maps), in: folder.transaction)
+      try recorder.write(maps, run: metadata, runID: RunID(outcome.footage.map(\.footage), maps), in: folder.transaction)
       paths.append(recorder.path)
     }
     try folder.commit()

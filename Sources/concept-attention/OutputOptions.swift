@@ -19,6 +19,16 @@ struct OutputOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
+      "Frames per second that a video is shown at; the model's, or the GIF's, unless given.", valueName: "rate"))
+  var fps: Double?
+
+  @Flag(
+    name: .customLong("mean-over-frames"),
+    help: "One map per concept for all frames of a video, as the paper has them, in place of one per frame.")
+  var averagesFrames = false
+
+  @Option(
+    help: ArgumentHelp(
       """
       Also write tensors to this .safetensors file: the latents of every step, the maps, the concepts' vectors, their \
       attention outputs in the chosen layers, and what --save-site names.
@@ -45,6 +55,7 @@ struct OutputOptions: ParsableArguments {
   var allowsNonfinite = false
 
   func validate() throws {
+    if let fps, !(0.01...50).contains(fps) { throw ValidationError("--fps \(fps): expected 0.01 to 50") }
     if output.isEmpty { throw ValidationError("--output is empty: expected the name of a folder") }
     if saveTensors?.isEmpty ?? false { throw ValidationError("--save-tensors is empty: expected the name of a file") }
     if !saveSite.isEmpty, saveTensors == nil { throw ValidationError("--save-site needs --save-tensors FILE") }
@@ -53,6 +64,19 @@ struct OutputOptions: ParsableArguments {
   /// Where each picture goes: one into the folder itself, several into folders of their own.
   func folders(seeds: [UInt64]) -> [String] {
     seeds.count == 1 ? [output] : seeds.map { "\(output)/seed-\($0)" }
+  }
+
+  /// Frames with what places the maps among them.
+  ///
+  /// - Parameters:
+  ///   - frames: `u8`, `[frames, height, width, 3]`
+  ///   - rate: of the frames; nil for the model's
+  func footage(_ frames: Tensor, _ pipeline: any DiffusionPipeline, rate: Double? = nil) throws -> Footage {
+    let size = FrameSize(frames: frames.shape[0], height: frames.shape[1], width: frames.shape[2])
+    let mapFrames =
+      averagesFrames ? [Int](repeating: 0, count: size.frames) : pipeline.gridFrames(size)
+    return try Footage(
+      frames, mapFrames: mapFrames, framesPerSecond: fps ?? rate ?? pipeline.settings.framesPerSecond)
   }
 
   /// What `--save-tensors` asks to record; nil without it.

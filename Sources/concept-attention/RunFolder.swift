@@ -26,6 +26,10 @@ final class RunFolder {
     }
     for folder in folders {
       _ = try AtomicFile(path: Self.path(folder, "metadata.json"))
+      for inner in Set(names.compactMap { $0.split(separator: "/").dropLast().first }) {
+        try transaction.makeFolder(Self.path(folder, String(inner)))
+        FileTransaction.removeLeftovers(in: Self.path(folder, String(inner)))
+      }
       for name in names { try AtomicFile.check(Self.path(folder, name)) }
     }
     for file in files { _ = try AtomicFile(path: file) }

@@ -8,6 +8,8 @@ struct RunNeeds {
   var memory: Int
   /// Bytes on the disk.
   var disk: Int
+  /// Of each picture or video.
+  var frames: Int
 
   /// Of what a process holds beside tensors: headers, vocabularies, libraries' buffers.
   private static let overhead = 32 << 20
@@ -15,11 +17,12 @@ struct RunNeeds {
   /// - Parameters:
   ///   - plan: of the passes
   ///   - steps: of the run, or noise levels
-  ///   - pictures: how many there are, and the pixels of each as it is written
+  ///   - pictures: how many there are, and the pixels of each frame as it is written
   init(
     _ plan: GenerationPlan, _ pipeline: any DiffusionPipeline, concepts: Int, steps: Int,
     pictures: (count: Int, pixels: Int)
   ) {
+    frames = pipeline.resultFrames(plan.size.frames)
     let estimate = pipeline.activationEstimate(plan)
     let tokens = plan.grid.count, blocks = pipeline.transformer.blocks.count
     // A map for every layer and step and their average, as it is collected and as it is written.
@@ -28,9 +31,9 @@ struct RunNeeds {
     // picture, and the bytes of a PNG file.
     let rendering = Self.product(40, pictures.pixels)
     let phases = max(estimate.transformer, estimate.decoding, rendering)
-    memory = Self.sum(phases, maps, Self.product(4 * 3, pictures.count, pictures.pixels), Self.overhead)
+    memory = Self.sum(phases, maps, Self.product(4 * 3, pictures.count, frames, pictures.pixels), Self.overhead)
     // Pictures compress to half their bytes or less, values hardly, and the report has them in letters.
-    let drawn = Self.product(3, pictures.pixels, 1 + 2 * concepts) / 2
+    let drawn = Self.product(3, frames, pictures.pixels, 1 + 2 * concepts) / 2
     let values = Self.product(3, map, 1 + blocks + steps)
     disk = Self.product(pictures.count, Self.sum(drawn, values, 1 << 16))
   }

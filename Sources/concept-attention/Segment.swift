@@ -7,7 +7,7 @@ import Tensor
 
 struct Segment: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Maps concepts in a picture you have.",
+    abstract: "Maps concepts in a picture or video you have.",
     discussion: """
       The picture is encoded, noised to a level, and shown to the transformer once per sample, as far as the last \
       layer that is looked at. Name what else is in the picture among the concepts: the maps compete.
@@ -22,9 +22,16 @@ struct Segment: ParsableCommand {
         At the noise levels of steps 10 to 19 of 28, each with maps of its own:
           concept-attention segment photo.jpg --model FLUX.1-dev \\
             --concepts cat,sofa,wall --steps 28 --timesteps 10-19
+        A video, every third of its frames:
+          concept-attention segment clip.mp4 --model CogVideoX-2b \\
+            --concepts boat,sea --every 3
       """)
 
-  @Argument(help: "A PNG or JPEG file.")
+  @Argument(
+    help: """
+      A PNG or JPEG file; with a model of videos also an animated GIF, a folder of pictures in the order of their names, \
+      or a video file that the program 'ffmpeg' reads.
+      """)
   var picture: String
 
   @OptionGroup(title: "Looking") var looking: LookingOptions
@@ -43,6 +50,15 @@ struct Segment: ParsableCommand {
 
     @Option(help: ArgumentHelp("Height the picture is resized to; the model's unless given.", valueName: "pixels"))
     var height: Int?
+
+    @Option(
+      help: ArgumentHelp(
+        "Frames of a video to look at, from its first on; as many as it has, at most the model's, unless given.",
+        valueName: "count"))
+    var frames: Int?
+
+    @Option(help: ArgumentHelp("Look at every so manieth frame of a video; 1 unless given.", valueName: "count"))
+    var every: Int?
 
     @Option(help: ArgumentHelp("How much noise is mixed in, above 0 and at most 1.", valueName: "level"))
     var noise: Float?
@@ -72,6 +88,9 @@ struct Segment: ParsableCommand {
 
     func validate() throws {
       if noise != nil, timesteps != nil { throw ValidationError("--noise and --timesteps both set the noise level") }
+      for (name, value) in [("frames", frames), ("every", every)] {
+        if let value, !(1...1024).contains(value) { throw ValidationError("--\(name) \(value): expected 1 to 1024") }
+      }
       if let guidance, !guidance.isFinite {
         throw ValidationError("--guidance \(guidance): expected a finite number")
       }
@@ -82,9 +101,12 @@ struct Segment: ParsableCommand {
   }
 
   func run() throws {
-    let names = try concepts.names(prompt: looking.prompt), source = try Image.read(path: picture)
+    let names = try concepts.names(prompt: looking.prompt)
+    // Read before the model is opened, so that a wrong file is told at once.
+    let source = try SourceFootage(picture, every: looking.every ?? 1, most: looking.frames ?? 1024)
     var run = try MapRun(model, concepts, output, names: names)
-    let pipeline = run.pipeline, plan = try pipeline.plan(request(source, pipeline))
+    let pipeline = run.pipeline, frames = try source.frames(for: pipeline, asked: looking.frames)
+    let plan = try pipeline.plan(request(frames, pipeline))
     let options = try concepts.options(for: pipeline, steps: nil)
     let maps = MapRequest(
       pipeline, concepts: names, prompt: looking.prompt, maxSequenceLength: plan.maxSequenceLength, options: options)
@@ -92,28 +114,31 @@ struct Segment: ParsableCommand {
       command: "segment", model: try .init(model), prompt: looking.prompt, picture: picture, concepts: names,
       seed: looking.seed, plan: .inspection(plan), maps: .init(concepts, options))
     try run.run(
-      maps, needs: try needs(plan, pipeline, source, concepts: names.count), seeds: [looking.seed],
+      maps, needs: try needs(plan, pipeline, frames, concepts: names.count), seeds: [looking.seed],
       progress: "looking, pass", title: picture, metadata: metadata
     ) { processors, onStep in
       let result = try pipeline.inspect(plan, processors: processors, onStep: onStep)
-      return .init(images: [(source, looking.seed)], seconds: result.seconds)
+      let footage = try output.footage(frames, pipeline, rate: source.framesPerSecond)
+      return .init(footage: [(footage, looking.seed)], seconds: result.seconds)
     }
   }
 
-  /// As a generation of one picture of the same size: encoding takes what decoding does.
+  /// As a generation of the same size: encoding takes what decoding does.
   private func needs(
     _ plan: InspectionPlan, _ pipeline: any DiffusionPipeline, _ source: Tensor, concepts: Int
   ) throws -> RunNeeds {
     var request = GenerationRequest(looking.prompt)
     (request.width, request.height) = (plan.size.width, plan.size.height)
     request.frames = plan.size.frames
-    return RunNeeds(
+    var needs = RunNeeds(
       try pipeline.plan(request), pipeline, concepts: concepts, steps: plan.levels.count,
-      pictures: (1, source.shape[0] * source.shape[1]))
+      pictures: (1, source.shape[1] * source.shape[2]))
+    needs.frames = plan.size.frames
+    return needs
   }
 
   private func request(_ source: Tensor, _ pipeline: any DiffusionPipeline) throws -> InspectionRequest {
-    var request = InspectionRequest(image: source)
+    var request = InspectionRequest(frames: source)
     if concepts.preset == .paper { request.usePaperSettings() }
     request.prompt = looking.prompt
     request.width = looking.width

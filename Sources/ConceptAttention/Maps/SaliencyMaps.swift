@@ -51,6 +51,18 @@ public struct SaliencyMaps: Sendable {
     return maps
   }
 
+  /// The means over the frames: one map for a whole video, as the paper has them.
+  public func averagedOverFrames() -> SaliencyMaps {
+    if grid.frames == 1 { return self }
+    func mean(_ map: Tensor) -> Tensor { map.mean(2, keepDims: true) }
+    var maps = SaliencyMaps(
+      concepts: concepts, grid: TokenGrid(height: grid.height, width: grid.width), average: mean(average))
+    maps.byLayer = byLayer.mapValues(mean)
+    maps.byStep = byStep.mapValues(mean)
+    maps.byHead = byHead.mapValues(mean)
+    return maps
+  }
+
   /// One concept's map of one picture, `[frames, height, width]`; nil for a concept that was not asked for.
   public func map(_ concept: String, picture: Int = 0) -> Tensor? {
     concepts.firstIndex(of: concept).map { average[picture, $0] }

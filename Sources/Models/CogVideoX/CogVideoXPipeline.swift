@@ -85,6 +85,8 @@ public struct CogVideoXPipeline: DenoisingPipeline {
     return concatenated([Tensor](repeating: first, count: missing) + [latents], axis: 1)
   }
 
+  public func resultFrames(_ planned: Int) -> Int { codec.frames(ofLatents: codec.latentFrames(of: planned)) }
+
   public func gridFrames(_ size: FrameSize) -> [Int] {
     let latents = codec.latentFrames(of: size.frames), missing = (temporalPatch - latents % temporalPatch) % temporalPatch
     return codec.latentFrames(ofEach: size.frames).map { ($0 + missing) / temporalPatch }

@@ -21,6 +21,9 @@ public protocol DiffusionPipeline: Sendable {
   func plan(_ request: GenerationRequest) throws -> GenerationPlan
   func plan(_ request: InspectionRequest) throws -> InspectionPlan
 
+  /// Frames of the result when so many are planned: as many, or more where a family makes them in groups.
+  func resultFrames(_ planned: Int) -> Int
+
   /// The frame of the token grid, and so of the maps, that each frame of a video of this size belongs to.
   ///
   /// - Parameter size: as the result has it, which may be more frames than were planned
@@ -56,6 +59,8 @@ public protocol DiffusionPipeline: Sendable {
 }
 
 extension DiffusionPipeline {
+  public func resultFrames(_ planned: Int) -> Int { planned }
+
   /// Of pictures: the one there is.
   public func gridFrames(_ size: FrameSize) -> [Int] { [Int](repeating: 0, count: size.frames) }
 
