@@ -64,7 +64,8 @@ public struct ContactSheet {
   /// - Returns: `u8`, `[height, width, 3]`
   public func rendered() -> Tensor {
     let shape = cells.first?.picture.shape ?? [1, 1, 3]
-    let layout = Layout(cells: cells.count, height: shape[0], width: shape[1], hasTitle: !title.isEmpty, columns: columns)
+    let layout = Layout(
+      cells: cells.count, height: shape[0], width: shape[1], hasTitle: !title.isEmpty, columns: columns)
     var canvas = Canvas(height: layout.height, width: layout.width, color: Self.background)
     let titleWidth = layout.width - 2 * Self.margin
     canvas.draw(title, y: Self.margin, x: Self.margin, width: titleWidth, scale: Self.letterScale, level: 255)

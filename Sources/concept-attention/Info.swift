@@ -22,13 +22,16 @@ struct Info: ParsableCommand {
   @Option(help: ArgumentHelp("Height of the picture that memory is told for.", valueName: "pixels"))
   var height: Int?
 
+  @Option(help: ArgumentHelp("Frames of the video that memory is told for.", valueName: "count"))
+  var frames: Int?
+
   @OptionGroup(title: "Model") var model: ModelOptions
 
   func run() throws {
     let folder = try model.folder(), parts = try folder.parts(model.checkpoint(folder))
     let pipeline = try model.open()
     var request = GenerationRequest("")
-    (request.width, request.height) = (width, height)
+    (request.width, request.height, request.frames) = (width, height, frames)
     let plan = try pipeline.plan(request)
     print("\(folder.pipelineClass) in \(folder.path)")
     print(line("part", "parameters", "in files", "type"))
@@ -38,7 +41,9 @@ struct Info: ParsableCommand {
     }
     let bytes = parts.map(\.bytes).reduce(0, +)
     print(line("together", millions(parts.map(\.parameters).reduce(0, +)), size(bytes), ""))
-    describeMemory(parts, plan.size, pipeline.activationEstimate(plan))
+    var size = plan.size
+    size.frames = pipeline.resultFrames(size.frames)
+    describeMemory(parts, size, pipeline.activationEstimate(plan))
   }
 
   private func describeMemory(
@@ -46,12 +51,13 @@ struct Info: ParsableCommand {
   ) {
     func bytes(_ isMeant: (String) -> Bool) -> Int { parts.filter { isMeant($0.name) }.map(\.bytes).reduce(0, +) }
     let converted = parts.map(\.convertedBytes).reduce(0, +)
+    let what = frames.frames > 1 ? "a video of \(frames.frames) frames" : "one picture"
     print(
       """
 
-      Memory for one picture of \(frames.width) × \(frames.height), beside the files' pages:
+      Memory for \(what) of \(frames.width) × \(frames.height), beside the files' pages:
         some \(size(estimate.transformer)) while the transformer runs
-        some \(size(estimate.decoding)) while the picture is decoded
+        some \(size(estimate.decoding)) while it is decoded
       """)
     if converted > 0 { print("  \(size(converted)) for weights converted to \(model.dtype?.rawValue ?? "")") }
     if !model.lora.isEmpty { print("  and the matrices that LoRA files change, which are merged in memory") }

@@ -92,7 +92,8 @@ struct MapRun {
       runs.append(run)
     }
     if let recorder {
-      try recorder.write(maps, run: metadata, runID: RunID(outcome.footage.map(\.footage), maps), in: folder.transaction)
+      try recorder.write(
+        maps, run: metadata, runID: RunID(outcome.footage.map(\.footage), maps), in: folder.transaction)
       paths.append(recorder.path)
     }
     try folder.commit()

@@ -13,11 +13,16 @@ struct Command {
 
   /// Starts the program.
   ///
-  /// - Parameter folder: where it runs
-  static func start(_ arguments: [String], in folder: String) throws -> Running {
+  /// - Parameters:
+  ///   - folder: where it runs
+  ///   - environment: variables in place of this process's
+  static func start(
+    _ arguments: [String], in folder: String, environment: [String: String] = [:]
+  ) throws -> Running {
     let process = Process()
     process.executableURL = executable
     process.arguments = arguments
+    process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
     process.currentDirectoryURL = URL(fileURLWithPath: folder)
     let running = Running(process: process)
     process.standardOutput = running.output

@@ -88,7 +88,8 @@ public struct CogVideoXPipeline: DenoisingPipeline {
   public func resultFrames(_ planned: Int) -> Int { codec.frames(ofLatents: codec.latentFrames(of: planned)) }
 
   public func gridFrames(_ size: FrameSize) -> [Int] {
-    let latents = codec.latentFrames(of: size.frames), missing = (temporalPatch - latents % temporalPatch) % temporalPatch
+    let latents = codec.latentFrames(of: size.frames),
+      missing = (temporalPatch - latents % temporalPatch) % temporalPatch
     return codec.latentFrames(ofEach: size.frames).map { ($0 + missing) / temporalPatch }
   }
 

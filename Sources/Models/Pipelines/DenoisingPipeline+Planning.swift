@@ -10,6 +10,8 @@ extension DenoisingPipeline {
     guard (1...1000).contains(steps) else { throw RequestError.badSteps(steps) }
     var firstStep = 0
     if let start = request.startingImage {
+      // Its latents have one frame.
+      guard size.frames == 1 else { throw RequestError.unsupported("a start from a picture", family: settings.name) }
       guard start.strength > 0, start.strength <= 1 else { throw RequestError.badStrength(start.strength) }
       guard start.image.rank == 3, start.image.shape[2] == 3, start.image.count > 0 else {
         throw RequestError.badImage(shape: start.image.shape)
