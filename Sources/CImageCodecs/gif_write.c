@@ -83,6 +83,23 @@ cic_gif_writer *cic_gif_create(uint32_t width, uint32_t height, const char *comm
   return NULL;
 }
 
+// giflib looks at the upper five bits of a colour only: each entry becomes the mean of the pixels that it stands for.
+static void sharpen(cic_gif_writer *writer, const uint8_t *rgb, const uint8_t *indices, size_t pixels) {
+  uint64_t sums[256][4] = {{0}};
+  for (size_t i = 0; i < pixels; i++) {
+    uint64_t *sum = sums[indices[i]];
+    for (int c = 0; c < 3; c++) sum[c] += rgb[3 * i + (size_t)c];
+    sum[3]++;
+  }
+  for (int i = 0; i < 256; i++) {
+    const uint64_t count = sums[i][3];
+    if (count == 0) continue;
+    writer->palette[i] = (GifColorType){(uint8_t)((sums[i][0] + count / 2) / count),
+                                        (uint8_t)((sums[i][1] + count / 2) / count),
+                                        (uint8_t)((sums[i][2] + count / 2) / count)};
+  }
+}
+
 int cic_gif_add(cic_gif_writer *writer, const uint8_t *rgb, int delay, char *message) {
   const size_t pixels = (size_t)writer->width * (size_t)writer->height;
   uint8_t *red = writer->planes, *green = red + pixels, *blue = green + pixels, *indices = blue + pixels;
@@ -98,6 +115,7 @@ int cic_gif_add(cic_gif_writer *writer, const uint8_t *rgb, int delay, char *mes
     tell(message, "out of memory");
     return 0;
   }
+  sharpen(writer, rgb, indices, pixels);
   ColorMapObject *palette = GifMakeMapObject(256, writer->palette);
   if (!palette) {
     tell(message, "out of memory");

@@ -17,6 +17,8 @@ public final class ConceptAttention: SaliencyMethod {
   public let stream: StreamID
   private var accumulators: [SaliencySpace: SaliencyAccumulator] = [:]
   private var vectors: [SaliencySpace: VectorAccumulator] = [:]
+  /// What the next run begins with.
+  private var earlier: [String: Tensor] = [:]
 
   /// - Parameter stream: several instances in one run need names of their own
   public init(_ concepts: ConceptSet, options: ConceptAttentionOptions = .default, stream: StreamID = "concepts") {
@@ -43,7 +45,8 @@ public final class ConceptAttention: SaliencyMethod {
 
   public func install(_ hooks: inout HookPlan, on model: any StreamModel) throws {
     if let reason = options.contradiction { throw HookError.refused(processor: name, reason: reason) }
-    (accumulators, vectors) = ([:], [:])
+    try takeUp(earlier)
+    earlier = [:]
     let family = options.family ?? model.textFamily
     let passes = PassFilter(steps: options.steps, branches: [options.branch])
     hooks.board(
@@ -53,6 +56,16 @@ public final class ConceptAttention: SaliencyMethod {
       in: passes)
     let blocks = options.layers?.sorted().map { BlockPattern("\(family).\($0)") } ?? ["\(family)"]
     for block in blocks { hooks.observe(block, in: passes, add) }
+  }
+
+  /// Sums of the spaces, under `space/…` and, where vectors are averaged, `vectors/space/…`.
+  private func takeUp(_ sums: [String: Tensor]) throws(SaliencyError) {
+    (accumulators, vectors) = ([:], [:])
+    for space in options.spaces {
+      let own = sums.below("\(space.rawValue)/"), ownVectors = sums.below("vectors/\(space.rawValue)/")
+      if !own.isEmpty { accumulators[space] = try SaliencyAccumulator(keeping: options.keeping, own) }
+      if !ownVectors.isEmpty { vectors[space] = try VectorAccumulator(ownVectors) }
+    }
   }
 
   private func add(_ block: BlockView, _ pass: Pass) {
@@ -67,5 +80,30 @@ public final class ConceptAttention: SaliencyMethod {
           .add(options.normalized(scores), layer: layer, step: pass.step, grid: pass.grid)
       }
     }
+  }
+}
+
+extension ConceptAttention: ResumableMethod {
+  public var sums: [String: Tensor] {
+    var sums: [String: Tensor] = [:]
+    for (space, accumulator) in accumulators {
+      for (name, tensor) in accumulator.sums { sums["\(space.rawValue)/\(name)"] = tensor }
+    }
+    for (space, accumulator) in vectors {
+      for (name, tensor) in accumulator.sums { sums["vectors/\(space.rawValue)/\(name)"] = tensor }
+    }
+    return sums
+  }
+
+  public func resume(from sums: [String: Tensor]) throws {
+    try takeUp(sums)
+    earlier = sums
+  }
+}
+
+extension [String: Tensor] {
+  /// Those whose names begin so, without that beginning.
+  fileprivate func below(_ prefix: String) -> [String: Tensor] {
+    reduce(into: [:]) { if $1.key.hasPrefix(prefix) { $0[String($1.key.dropFirst(prefix.count))] = $1.value } }
   }
 }

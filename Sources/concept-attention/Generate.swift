@@ -120,13 +120,18 @@ struct Generate: ParsableCommand {
       command: "generate", model: try .init(model), prompt: prompt, startingImage: settings.image, concepts: names,
       seed: picture.seed, plan: .generation(plan), maps: .init(concepts, options))
     let seeds = (0..<picture.images).map { picture.seed &+ UInt64($0) }
+    if settings.resume, output.saveTensors != nil {
+      throw InputError("--save-tensors writes the tensors of every step: a run that goes on does not have them all")
+    }
+    let state = try RunState(folder: output.output, metadata, interval: settings.saveEvery)
     let needs = RunNeeds(
       plan, pipeline, concepts: names.count, steps: plan.steps,
       pictures: (seeds.count, plan.size.height * plan.size.width))
     try run.run(
-      maps, needs: needs, seeds: seeds, progress: "generating, step", title: prompt, metadata: metadata
-    ) { processors, onStep in
-      let result = try pipeline.generate(plan, processors: processors, onStep: onStep)
+      maps, needs: needs, seeds: seeds, progress: "generating, step", title: prompt, metadata: metadata,
+      state: state, resumes: settings.resume
+    ) { processors, state, onStep in
+      let result = try pipeline.generate(plan, processors: processors, resuming: state, onStep: onStep)
       if !output.allowsNonfinite { try FiniteGuard.check(result) }
       return .init(
         footage: try seeds.enumerated().map { (try output.footage(result.video($0), pipeline), $1) },

@@ -40,11 +40,13 @@ struct MapRun {
   ///   - label: what is counted
   ///   - title: heads the report
   ///   - metadata: of the run, without what this adds
-  ///   - body: runs the model with the processors, and calls the function after every step
+  ///   - state: where it is saved how far the run has come; nil not to save
+  ///   - resumes: whether it goes on from there
+  ///   - body: runs the model with the processors from a state on, and calls the function after every step
   mutating func run(
     _ request: MapRequest, needs: RunNeeds, seeds: [UInt64], progress label: String, title: String,
-    metadata: RunMetadata,
-    _ body: ([any AttentionProcessor], @escaping (GenerationStep) throws -> Void) throws -> Outcome
+    metadata: RunMetadata, state: RunState? = nil, resumes: Bool = false,
+    _ body: ([any AttentionProcessor], GenerationState?, @escaping (GenerationStep) throws -> Void) throws -> Outcome
   ) throws {
     let method = try concepts.mapMethod()
     if !output.force { try RunNeeds.check(needs.memory, of: "this run") }
@@ -60,11 +62,14 @@ struct MapRun {
     let recorder = try output.recorder(saliency, request)
     let guardian = output.allowsNonfinite ? nil : FiniteGuard(request, looksEverywhere: metadata.isGeneration)
     let progress = Progress(label)
+    let earlier = resumes ? try state?.load(into: saliency) : nil
+    var state = state
     let processors: [(any AttentionProcessor)?] = [guardian?.check, saliency, recorder?.processor]
-    let outcome = try body(processors.compactMap { $0 }) { step in
-      progress.show(step.done, of: step.total)
+    let outcome = try body(processors.compactMap { $0 }, earlier) { step in
+      progress.show(step.done - (earlier?.stepsDone ?? 0), of: step.total - (earlier?.stepsDone ?? 0))
       try guardian?.check(step)
       recorder?.record(step)
+      try state?.save(step, saliency)
       try checkInterrupt()
     }
     progress.finish()
@@ -75,6 +80,7 @@ struct MapRun {
     let kept = try saliency.maps(), maps = output.averagesFrames ? kept.averagedOverFrames() : kept
     try guardian?.check(maps)
     try write(outcome, maps, metadata, title: title, folder, recorder)
+    state?.remove()
   }
 
   private func write(

@@ -29,6 +29,13 @@ struct RunMetadata: Encodable, Sendable {
 
   var isGeneration: Bool { if case .generation = plan { true } else { false } }
 
+  /// What was asked for and what makes the numbers, without what differs from one time to the next.
+  var withoutCircumstances: RunMetadata {
+    var run = self
+    (run.arguments, run.seconds, run.peakTensorBytes, run.program.threads) = ([], .init(), 0, 0)
+    return run
+  }
+
   struct Model: Encodable {
     var name, folder, family: String
     var transformer, autoencoder, clipL, clipG, t5: String?

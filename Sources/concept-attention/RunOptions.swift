@@ -35,7 +35,17 @@ struct RunOptions: ParsableArguments {
   )
   var clipSkip: Int?
 
+  @Flag(help: "Go on with a run that was ended early, to the same bits: the same command, and --resume.")
+  var resume = false
+
+  @Option(
+    help: ArgumentHelp(
+      "Save where a run stands for --resume whenever so much time has passed; the file goes when it is complete.",
+      valueName: "seconds"))
+  var saveEvery: Double = 120
+
   func validate() throws {
+    if !(0...1e9).contains(saveEvery) { throw ValidationError("--save-every \(saveEvery): expected 0 or more seconds") }
     if strength != nil, image == nil { throw ValidationError("--strength needs --image") }
     if skipLayers == nil, skipLayersScale != nil || skipLayersRange != nil {
       throw ValidationError("--skip-layers-scale and --skip-layers-range need --skip-layers")

@@ -116,7 +116,7 @@ struct Segment: ParsableCommand {
     try run.run(
       maps, needs: try needs(plan, pipeline, frames, concepts: names.count), seeds: [looking.seed],
       progress: "looking, pass", title: picture, metadata: metadata
-    ) { processors, onStep in
+    ) { processors, _, onStep in
       let result = try pipeline.inspect(plan, processors: processors, onStep: onStep)
       let footage = try output.footage(frames, pipeline, rate: source.framesPerSecond)
       return .init(footage: [(footage, looking.seed)], seconds: result.seconds)

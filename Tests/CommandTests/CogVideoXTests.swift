@@ -83,6 +83,39 @@ import Testing
     }
   }
 
+  /// Killed outright in the middle, as by a power cut.
+  @Test(arguments: [[], ["--guidance", "1"]], [false, true])
+  func aKilledRunGoesOnToTheSameBits(arguments: [String], usesDPM: Bool) throws {
+    try withFolder { folder in
+      let model = usesDPM ? model.replacingOccurrences(of: "2b-ddim", with: "5b-dpm") : model
+      let command =
+        ["generate", "a boat", "--concepts", "boat,sea", "--steps", "40", "--model", model, "--save-every", "0"]
+        + arguments
+      let whole = try Command.start(command + ["--output", "whole"], in: folder).finish()
+      #expect(whole.status == 0, "\(whole.errors)")
+      let running = try Command.start(command + ["--output", "cut"], in: folder)
+      while running.process.isRunning, !FileManager.default.fileExists(atPath: "\(folder)/cut/resume.safetensors") {
+        usleep(500)
+      }
+      kill(running.process.processIdentifier, SIGKILL)
+      #expect(try running.finish().status == -SIGKILL)
+      #expect(try contents("\(folder)/cut").keys.contains("resume.safetensors"))
+
+      expectRefusal(
+        try Command.start(command + ["--output", "cut", "--resume", "--seed", "4"], in: folder).finish(), "another run")
+      let resumed = try Command.start(command + ["--output", "cut", "--resume"], in: folder).finish()
+      #expect(resumed.status == 0, "\(resumed.errors)")
+      let expected = try contents("\(folder)/whole"), found = try contents("\(folder)/cut")
+      #expect(Set(found.keys) == Set(expected.keys))
+      // Those two tell the command, which is another, and the time it took.
+      for (name, data) in expected where name != "metadata.json" && name != "report.html" {
+        #expect(found[name] == data, "\(name)")
+      }
+      expectRefusal(
+        try Command.start(command + ["--output", "cut", "--resume"], in: folder).finish(), "--resume", "there is no")
+    }
+  }
+
   @Test func videosOfOtherFormatsGoThroughFFmpeg() throws {
     try withFolder { folder in
       let environment = try makeProgram(in: folder), video = "\(folder)/clip.mp4"

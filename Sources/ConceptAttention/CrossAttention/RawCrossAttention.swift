@@ -24,6 +24,8 @@ public final class RawCrossAttention: SaliencyMethod {
   /// Maps kept beside the average.
   public let keeping: Set<KeptMaps>
   private var accumulator: SaliencyAccumulator
+  /// What the next run begins with.
+  private var earlier: SaliencyAccumulator?
 
   /// Image rows at once: bounds the memory of the probabilities.
   private static let rows = 256
@@ -50,7 +52,8 @@ public final class RawCrossAttention: SaliencyMethod {
     if let concepts, concepts.isEmpty || concepts.contains(where: \.tokens.isEmpty) {
       throw HookError.refused(processor: name, reason: "a concept without tokens has no map")
     }
-    accumulator = SaliencyAccumulator(keeping: keeping)
+    accumulator = earlier ?? SaliencyAccumulator(keeping: keeping)
+    earlier = nil
     for pattern in blocks ?? ["\(model.textFamily)"] { hooks.observe(pattern, in: passes, add) }
   }
 
@@ -80,5 +83,13 @@ public final class RawCrossAttention: SaliencyMethod {
     return SaliencyScores(
       together: perConcept.mean(1).transposed(),
       perHead: keeping.contains(.heads) ? perConcept.transposed() : nil)
+  }
+}
+
+extension RawCrossAttention: ResumableMethod {
+  public var sums: [String: Tensor] { accumulator.sums }
+
+  public func resume(from sums: [String: Tensor]) throws {
+    earlier = try SaliencyAccumulator(keeping: keeping, sums)
   }
 }

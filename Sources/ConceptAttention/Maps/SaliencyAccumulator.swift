@@ -14,6 +14,52 @@ struct RunningMean {
   var value: Tensor? { sum.map { $0 / Float(count) } }
 }
 
+// MARK: Saving
+
+extension RunningMean {
+  /// Under `name`; nothing before the first tensor.
+  func sums(_ name: String) -> [String: Tensor] {
+    guard let sum else { return [:] }
+    return [name: sum, "\(name).count": Tensor(scalars: [Int64(count)])]
+  }
+
+  /// An empty one where there is nothing of this name.
+  init(_ sums: [String: Tensor], _ name: String) throws(SaliencyError) {
+    guard let sum = sums[name] else { return }
+    guard sum.dtype == .f32, let counts = sums["\(name).count"], counts.dtype == .i64, counts.count == 1 else {
+      throw .notSums(name)
+    }
+    self.sum = sum
+    count = Int(counts.scalars(as: Int64.self)[0])
+  }
+}
+
+extension TokenGrid {
+  fileprivate var sums: [String: Tensor] {
+    ["grid": Tensor(scalars: [frames, height, width].map { Int64($0) })]
+  }
+
+  fileprivate init(_ sums: [String: Tensor]) throws(SaliencyError) {
+    guard let sizes = sums["grid"], sizes.dtype == .i64, sizes.count == 3 else { throw .notSums("grid") }
+    let numbers = sizes.scalars(as: Int64.self).map { Int($0) }
+    self.init(frames: numbers[0], height: numbers[1], width: numbers[2])
+  }
+}
+
+/// Means by number, under names such as `layer.7`.
+private func numbered(_ sums: [String: Tensor], _ kind: String) throws(SaliencyError) -> [Int: RunningMean] {
+  var means: [Int: RunningMean] = [:]
+  for name in sums.keys where name.hasPrefix("\(kind).") && !name.hasSuffix(".count") {
+    guard let number = Int(name.dropFirst(kind.count + 1)) else { throw .notSums(name) }
+    means[number] = try RunningMean(sums, name)
+  }
+  return means
+}
+
+private func joined(_ parts: [[String: Tensor]]) -> [String: Tensor] {
+  parts.reduce(into: [:]) { $0.merge($1) { first, _ in first } }
+}
+
 /// How much each concept is at each image token in one layer of one pass.
 struct SaliencyScores {
   /// Of all heads, `[batch, concepts, tokens]`.
@@ -43,6 +89,22 @@ struct SaliencyAccumulator {
     if let perHead = scores.perHead { heads.add(perHead) }
   }
 
+  var sums: [String: Tensor] {
+    joined(
+      [grid?.sums ?? [:], overall.sums("overall"), heads.sums("heads")] + layers.map { $1.sums("layer.\($0)") }
+        + steps.map { $1.sums("step.\($0)") })
+  }
+
+  init(keeping: Set<KeptMaps>, _ sums: [String: Tensor]) throws(SaliencyError) {
+    self.keeping = keeping
+    if sums.isEmpty { return }
+    grid = try TokenGrid(sums)
+    overall = try RunningMean(sums, "overall")
+    heads = try RunningMean(sums, "heads")
+    layers = try numbered(sums, "layer")
+    steps = try numbered(sums, "step")
+  }
+
   /// - Parameter concepts: their names; nil for numbers
   func maps(_ concepts: [String]?, softmaxLast: Bool) throws(SaliencyError) -> SaliencyMaps {
     guard let grid, let average = overall.value else { throw .nothingRecorded }
@@ -65,6 +127,22 @@ struct VectorAccumulator {
   private var concepts: [Int: RunningMean] = [:], images: [Int: RunningMean] = [:]
   private var grid: TokenGrid?
   private var scale: Float = 1
+
+  init() {}
+
+  init(_ sums: [String: Tensor]) throws(SaliencyError) {
+    guard let scale = sums["scale"], scale.dtype == .f32, scale.count == 1 else { throw .notSums("scale") }
+    self.scale = scale.item
+    grid = try TokenGrid(sums)
+    concepts = try numbered(sums, "concepts")
+    images = try numbered(sums, "image")
+  }
+
+  var sums: [String: Tensor] {
+    joined(
+      [grid?.sums ?? [:], ["scale": Tensor([scale], shape: [1])]] + concepts.map { $1.sums("concepts.\($0)") }
+        + images.map { $1.sums("image.\($0)") })
+  }
 
   mutating func add(_ vectors: SaliencyVectors, layer: Int, grid: TokenGrid) {
     concepts[layer, default: RunningMean()].add(vectors.concepts)

@@ -3,9 +3,12 @@ import Tensor
 
 public enum SaliencyError: Error, Equatable, CustomStringConvertible {
   case nothingRecorded
+  /// Tensors to go on with, of which one is missing or of another kind.
+  case notSums(String)
 
   public var description: String {
     switch self {
+    case .notSums(let name): "sums of an earlier run: '\(name)' is missing or of another kind"
     case .nothingRecorded: "no saliency map: none of the chosen layers and steps has run"
     }
   }

@@ -98,6 +98,19 @@ struct CogVideoXDPMRun: Sampler {
     sampler.schedule.noised(clean, noise: noise, at: level)
   }
 
+  var memory: [String: Tensor] {
+    guard let previous else { return [:] }
+    return ["timestep": Tensor(scalars: [Int64(previous.timestep)]), "original": previous.original]
+  }
+
+  mutating func recall(_ memory: [String: Tensor]) throws {
+    if memory.isEmpty { return previous = nil }
+    guard let timestep = memory["timestep"], timestep.dtype == .i64, timestep.count == 1,
+      let original = memory["original"], memory.count == 2
+    else { throw SchedulerError("memory", found: "\(memory.keys.sorted())", expected: "'original' and 'timestep'") }
+    previous = (Int(timestep.scalars(as: Int64.self)[0]), original)
+  }
+
   func predictedClean(_ latents: Tensor, output: Tensor, at index: Int) -> Tensor {
     let schedule = sampler.schedule
     return schedule.predictedOriginal(latents, output: output, alpha: schedule.alpha(schedule.timesteps[index]))

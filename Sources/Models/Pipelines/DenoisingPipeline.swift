@@ -77,7 +77,8 @@ extension DenoisingPipeline {
   }
 
   public func generate(
-    _ plan: GenerationPlan, processors: [any AttentionProcessor], onStep: (GenerationStep) throws -> Void
+    _ plan: GenerationPlan, processors: [any AttentionProcessor], resuming state: GenerationState?,
+    onStep: (GenerationStep) throws -> Void
   ) throws -> GenerationResult {
     let run = try hookRun(processors, passes: plan.passes)
     var sampler = try sampler(steps: plan.steps, grid: plan.grid)
@@ -91,14 +92,17 @@ extension DenoisingPipeline {
       plan: plan, positions: positions(grid: plan.grid), run: run)
     var noise = try NoiseSource(plan, latentShape(plan.size, batch: 1), packed)
     var latents = try startingLatents(plan, sampler, &noise)
+    if let state { latents = try resume(state, &sampler, &noise, plan, shape: latents.shape) }
     for weights in textWeights { weights.release() }
     seconds.encoding = watch.lap()
-    for (index, level) in plan.levels.enumerated() {
+    for (index, level) in plan.levels.enumerated().dropFirst(state?.stepsDone ?? 0) {
       let output = prediction(latents, at: level, denoiser)
       latents = sampler.step(latents, output: output, at: level.step) { noise.draw() }
-      try onStep(GenerationStep(done: index + 1, total: plan.levels.count, level: level, latents: latents))
+      let state = GenerationState(stepsDone: index + 1, latents: latents, draws: noise.draws, memory: sampler.memory)
+      try onStep(GenerationStep(done: index + 1, total: plan.levels.count, level: level, state: state))
     }
-    try run?.finish()
+    // What a processor asked for may have been in the steps before.
+    if state == nil { try run?.finish() }
     seconds.transformer = watch.lap()
     let frames = decoded(trimmed(unpacked(latents, plan.grid), plan.size))
     seconds.decoding = watch.lap()
@@ -126,7 +130,8 @@ extension DenoisingPipeline {
           DenoiserInput(latents: noised, text: text, timestep: level.timestep, guidance: plan.distilledGuidance),
           positions, hooks: run)
         let done = sample * plan.levels.count + index + 1
-        try onStep(GenerationStep(done: done, total: total, level: level, latents: noised))
+        let state = GenerationState(stepsDone: done, latents: noised, draws: sample + 1, memory: [:])
+        try onStep(GenerationStep(done: done, total: total, level: level, state: state))
       }
     }
     try run.finish()
@@ -145,6 +150,25 @@ extension DenoisingPipeline {
   private func hookRun(_ processors: [any AttentionProcessor], passes: [Pass]) throws -> HookRun? {
     guard !processors.isEmpty, let first = passes.first else { return nil }
     return try HookRun(processors, on: transformer, pass: first, passes: passes)
+  }
+
+  /// Brings sampler and noise to where the run stood.
+  ///
+  /// - Returns: its latents
+  private func resume(
+    _ state: GenerationState, _ sampler: inout any Sampler, _ noise: inout NoiseSource, _ plan: GenerationPlan,
+    shape: [Int]
+  ) throws -> Tensor {
+    guard (0...plan.levels.count).contains(state.stepsDone), (noise.draws...plan.steps + 1).contains(state.draws) else {
+      throw RequestError.badState(
+        "\(state.stepsDone) steps and \(state.draws) draws of noise, of a run of \(plan.levels.count) steps")
+    }
+    guard state.latents.shape == shape, state.latents.dtype == .f32 else {
+      throw RequestError.badLatents(found: state.latents.shape, expected: shape)
+    }
+    try sampler.recall(state.memory)
+    while noise.draws < state.draws { _ = noise.draw() }
+    return state.latents
   }
 
   /// What the model predicts at one step, of all branches that guidance needs.

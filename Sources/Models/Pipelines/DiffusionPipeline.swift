@@ -34,9 +34,11 @@ public protocol DiffusionPipeline: Sendable {
 
   /// Generates one picture or video per prompt.
   ///
+  /// - Parameter state: where an earlier run of the same plan stood; nil to begin. Processors see the steps that are left.
   /// - Throws: `RequestError` for what only shows while it runs, `HookError`, and whatever `onStep` throws to stop
   func generate(
-    _ plan: GenerationPlan, processors: [any AttentionProcessor], onStep: (GenerationStep) throws -> Void
+    _ plan: GenerationPlan, processors: [any AttentionProcessor], resuming state: GenerationState?,
+    onStep: (GenerationStep) throws -> Void
   ) throws -> GenerationResult
 
   /// Shows the transformer an existing picture or video, noised to each level, as far as the processors look.
@@ -63,6 +65,12 @@ extension DiffusionPipeline {
 
   /// Of pictures: the one there is.
   public func gridFrames(_ size: FrameSize) -> [Int] { [Int](repeating: 0, count: size.frames) }
+
+  public func generate(
+    _ plan: GenerationPlan, processors: [any AttentionProcessor], onStep: (GenerationStep) throws -> Void
+  ) throws -> GenerationResult {
+    try generate(plan, processors: processors, resuming: nil, onStep: onStep)
+  }
 
   /// Plans and generates.
   public func generate(

@@ -8,6 +8,8 @@ struct NoiseSource {
   private let shape: [Int]
   private let type: DType
   private let pack: (Tensor) -> Tensor
+  /// Times that noise was drawn.
+  private(set) var draws = 0
 
   /// - Parameters:
   ///   - shape: of the latents of one picture or video
@@ -27,7 +29,8 @@ struct NoiseSource {
 
   /// Noise for all pictures, packed.
   mutating func draw() -> Tensor {
-    concatenated(
+    draws += 1
+    return concatenated(
       generators.indices.map { index in
         let shape = [generators[index].batch] + shape.dropFirst()
         return pack(generators[index].generator.randn(shape, dtype: type).converted(to: .f32))

@@ -19,6 +19,8 @@ public enum RequestError: Error, Equatable, CustomStringConvertible {
   case badClipSkip(Int, maximum: Int)
   /// Something the family does not have.
   case unsupported(String, family: String)
+  /// A run to go on with that is not one of this plan.
+  case badState(String)
 
   public var description: String {
     switch self {
@@ -40,6 +42,7 @@ public enum RequestError: Error, Equatable, CustomStringConvertible {
     case .badSkipLayers(let reason): "skip-layer guidance: \(reason)"
     case .badStrength(let strength): "strength \(strength): expected more than 0 and at most 1"
     case .badClipSkip(let skip, let maximum): "clip skip \(skip): expected 0 to \(maximum)"
+    case .badState(let found): "found \(found), expected a state of a run of the same plan"
     case .unsupported(let what, let family): "\(family) has no \(what)"
     }
   }

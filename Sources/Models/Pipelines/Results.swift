@@ -6,8 +6,29 @@ public struct GenerationStep: Sendable {
   /// Steps done and steps in all.
   public let done, total: Int
   public let level: NoiseLevel
+  /// All that is needed to go on from here.
+  public let state: GenerationState
   /// Latents after this step, as the transformer takes them.
-  public let latents: Tensor
+  public var latents: Tensor { state.latents }
+}
+
+/// Where a generation stands between two steps: with the same plan it goes on from here to the same bits.
+public struct GenerationState: Sendable {
+  /// Of those that the plan takes.
+  public var stepsDone: Int
+  /// As the transformer takes them.
+  public var latents: Tensor
+  /// Times that noise was drawn.
+  public var draws: Int
+  /// What the sampler remembers.
+  public var memory: [String: Tensor]
+
+  public init(stepsDone: Int, latents: Tensor, draws: Int, memory: [String: Tensor]) {
+    self.stepsDone = stepsDone
+    self.latents = latents
+    self.draws = draws
+    self.memory = memory
+  }
 }
 
 public struct GenerationResult: Sendable {

@@ -41,6 +41,23 @@ public protocol Sampler: Sendable {
   ///   - output: what the model gave for `latents`, in their shape
   ///   - noise: draws standard normal latents, for samplers that add noise
   mutating func step(_ latents: Tensor, output: Tensor, at index: Int, noise: () -> Tensor) -> Tensor
+
+  /// What it remembers of the steps so far, to go on in another process.
+  var memory: [String: Tensor] { get }
+
+  /// - Throws: `SchedulerError` for a memory that is not this sampler's
+  mutating func recall(_ memory: [String: Tensor]) throws
+}
+
+extension Sampler {
+  /// Of a solver that looks at one step alone.
+  public var memory: [String: Tensor] { [:] }
+
+  public mutating func recall(_ memory: [String: Tensor]) throws {
+    if let name = memory.keys.min() {
+      throw SchedulerError("memory", found: "'\(name)'", expected: "none: the sampler remembers nothing")
+    }
+  }
 }
 
 extension FlowMatchSchedule: Sampler {
