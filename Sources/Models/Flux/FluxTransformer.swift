@@ -58,9 +58,11 @@ public struct FluxTransformer: StreamModel, Sendable {
   public func callAsFunction(_ input: Input, hooks: HookRun? = nil) -> Tensor {
     var streams = nativeStreams(input)
     hooks?.board(&streams) { stream(for: $0, input) }
+    let conditioning = streams[.image].conditioning
+    func readOut(_ tokens: Tensor) -> Tensor { output(outputNorm(tokens, conditioning)) }
+    hooks?.readOut = readOut
     runJointBlocks(zip(jointBlocks, blocks), &streams, hooks: hooks)
-    let image = streams[.image]
-    return output(outputNorm(image.tokens, image.conditioning))
+    return readOut(streams[.image].tokens)
   }
 
   /// Runs only as far as the hooks look: the pass over an existing picture.

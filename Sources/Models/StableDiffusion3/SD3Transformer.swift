@@ -56,11 +56,15 @@ public struct SD3Transformer: StreamModel, Sendable {
   /// The velocity, `[batch, outChannels, height, width]`.
   public func callAsFunction(_ input: Input, hooks: HookRun? = nil) -> Tensor {
     var streams = streams(input, hooks)
+    let conditioning = streams[.image].conditioning
+    func readOut(_ tokens: Tensor) -> Tensor {
+      output(outputNorm(tokens, conditioning)).rearranged(
+        "b (h w) (p q c) -> b c (h p) (w q)",
+        ["h": input.latents.shape[2] / config.patchSize, "p": config.patchSize, "q": config.patchSize])
+    }
+    hooks?.readOut = readOut
     runJointBlocks(running(input), &streams, hooks: hooks)
-    let image = streams[.image], patches = output(outputNorm(image.tokens, image.conditioning))
-    return patches.rearranged(
-      "b (h w) (p q c) -> b c (h p) (w q)",
-      ["h": input.latents.shape[2] / config.patchSize, "p": config.patchSize, "q": config.patchSize])
+    return readOut(streams[.image].tokens)
   }
 
   /// Runs only as far as the hooks look: the pass over an existing picture.

@@ -18,6 +18,7 @@ struct BlockHooks {
   var edits: [Hook<HookPlan.Edit>] = []
   var observers: [Hook<HookPlan.Observe>] = []
   var replacements: [Hook<HookPlan.Attend>] = []
+  var readOuts: [Hook<HookPlan.ReadOut>] = []
 
   /// Whether somebody looks at whole blocks.
   var needsView: Bool { !edits.isEmpty || !observers.isEmpty }
@@ -34,7 +35,9 @@ struct BlockHooks {
     result.edits = edits.filter { $0.passes.contains(pass) }
     result.observers = observers.filter { $0.passes.contains(pass) }
     result.replacements = replacements.filter { $0.passes.contains(pass) }
-    return result.sites.isEmpty && !result.needsView && result.replacements.isEmpty ? nil : result
+    result.readOuts = readOuts.filter { $0.passes.contains(pass) }
+    let isEmpty = result.sites.isEmpty && result.replacements.isEmpty && result.readOuts.isEmpty
+    return isEmpty && !result.needsView ? nil : result
   }
 
   /// The hooks of every block that has any.
@@ -68,6 +71,10 @@ struct BlockHooks {
       case .attend(let pattern, let body):
         for block in try places.blocks(pattern, entry.processor) {
           table[block, default: .init()].replacements.append(hook(body))
+        }
+      case .readOut(let pattern, let body):
+        for block in try places.blocks(pattern, entry.processor) {
+          table[block, default: .init()].readOuts.append(hook(body))
         }
       case .board: break
       }

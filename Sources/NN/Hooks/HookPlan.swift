@@ -10,6 +10,7 @@ public struct HookPlan {
   public typealias Rewrite = (_ tensor: Tensor, _ site: Site, _ pass: Pass) -> Tensor
   public typealias Edit = (_ block: inout BlockView, _ pass: Pass) -> Void
   public typealias Observe = (_ block: BlockView, _ pass: Pass) -> Void
+  public typealias ReadOut = (_ output: Tensor, _ block: BlockID, _ pass: Pass) -> Void
   public typealias Attend = (
     _ call: AttentionCall, _ pass: Pass, _ next: (AttentionCall) -> [Tensor]
   ) -> [Tensor]
@@ -22,6 +23,7 @@ public struct HookPlan {
       case edit(BlockPattern, Edit)
       case observe(BlockPattern, Observe)
       case attend(BlockPattern, Attend)
+      case readOut(BlockPattern, ReadOut)
       case board(Rider)
     }
     var action: Action
@@ -57,6 +59,14 @@ public struct HookPlan {
   /// per query of the call, `[batch, heads, tokens, headDim]`.
   public mutating func attend(_ blocks: BlockPattern, in passes: PassFilter = .every, _ body: @escaping Attend) {
     entries.append(Entry(action: .attend(blocks, body), passes: passes))
+  }
+
+  /// Looks at what the model would give if it ended with a block: its output layers, applied to the image tokens that leave
+  /// the block. The layers are the model's own, with this pass's conditioning; after the last block it is the output itself.
+  public mutating func readOut(
+    _ blocks: BlockPattern, in passes: PassFilter = .conditional, _ body: @escaping ReadOut
+  ) {
+    entries.append(Entry(action: .readOut(blocks, body), passes: passes))
   }
 
   /// Adds a stream of tokens. Its sites then exist, in the blocks it travels through.

@@ -11,6 +11,10 @@ public final class HookRun {
   /// How often each site's processors were called.
   public private(set) var fired: [Site: Int] = [:]
 
+  /// The output layers of the model with the conditioning of the pass that is running: image tokens leaving a block,
+  /// `[batch, tokens, dim]`, to the model's output. A model sets it before its blocks run.
+  public var readOut: ((Tensor) -> Tensor)?
+
   private let blocks: [BlockID]
   private let entries: [Entry]
   private let table: [BlockID: BlockHooks]
@@ -136,6 +140,15 @@ extension HookRun {
     }
   }
 
+  func readOut(_ tokens: Tensor, _ block: BlockID, _ hooks: [BlockHooks.Hook<HookPlan.ReadOut>]) {
+    guard let readOut else { tensorFailure("readOut in block \(block): this model gives HookRun no output layers") }
+    let output = readOut(tokens)
+    for hook in hooks {
+      calls[hook.entry] += 1
+      hook.body(output, block, pass)
+    }
+  }
+
   func observe(_ view: BlockView, _ hooks: [BlockHooks.Hook<HookPlan.Observe>]) {
     for hook in hooks {
       calls[hook.entry] += 1
@@ -149,7 +162,7 @@ extension HookPlan.Entry {
   var what: String {
     switch action {
     case .read(let pattern, _), .rewrite(let pattern, _): "'\(pattern)'"
-    case .edit(let pattern, _), .observe(let pattern, _), .attend(let pattern, _): "'\(pattern)'"
+    case .edit(let pattern, _), .observe(let pattern, _), .attend(let pattern, _), .readOut(let pattern, _): "'\(pattern)'"
     case .board(let rider): "stream '\(rider.id)'"
     }
   }

@@ -44,6 +44,7 @@ public func runJointBlock(_ block: any JointBlock, _ id: BlockID, _ streams: ino
     guard let updated = update(slots.map { ready[$0].output }) else { continue }
     for (slot, tokens) in zip(slots, updated) { streams[present[slot]].tokens = taps[slot](.residualOutput, tokens) }
   }
+  if let run, let hooks, !hooks.readOuts.isEmpty { run.readOut(streams[.image].tokens, id, hooks.readOuts) }
 }
 
 /// A stream between the two halves of a block.
