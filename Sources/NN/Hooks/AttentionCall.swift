@@ -111,12 +111,10 @@ extension AttentionCall {
   ///
   /// - Parameter bias: `[batch or 1, heads or 1, queries or 1, keys or 1]`
   public mutating func addBias(_ bias: Tensor, query: StreamID, key: StreamID) {
-    change(query, key) { change in
-      guard bias.rank == 4 else {
-        tensorFailure("addBias in block \(block): shape \(bias.shape), expected [batch, heads, queries, keys]")
-      }
-      change.bias = change.bias.map { $0 + bias } ?? bias
+    guard bias.rank == 4 else {
+      tensorFailure("addBias in block \(block): shape \(bias.shape), expected [batch, heads, queries, keys]")
     }
+    change(query, key) { $0.bias = $0.bias.map { $0 + bias } ?? bias }
   }
 
   /// Multiplies the logits of a pair of streams.
