@@ -55,10 +55,11 @@ public final class RawCrossAttention: SaliencyMethod {
   }
 
   private func add(_ block: BlockView, _ pass: Pass) {
-    guard let image = block[.image], let keys = block[key] else { return }
+    guard let image = block[.image], block[key] != nil, let columns = block.columns(of: key, readBy: .image)
+    else { return }
     let count = image.query.shape[2]
     let parts = stride(from: 0, to: count, by: Self.rows).map {
-      scores(block, keys, rows: $0..<min(count, $0 + Self.rows))
+      scores(block, columns, rows: $0..<min(count, $0 + Self.rows))
     }
     let perHead = keeping.contains(.heads) ? concatenated(parts.compactMap(\.perHead), axis: -1) : nil
     accumulator.add(
@@ -67,14 +68,12 @@ public final class RawCrossAttention: SaliencyMethod {
   }
 
   /// Scores of some image tokens.
-  private func scores(_ block: BlockView, _ keys: BlockView.StreamView, rows: Range<Int>) -> SaliencyScores {
+  private func scores(_ block: BlockView, _ columns: Range<Int>, rows: Range<Int>) -> SaliencyScores {
     let perToken: Tensor  // [batch, heads, rows, keyTokens]
     switch quantity {
     case .logits: perToken = block.logits(query: .image, key: key, rows: rows)
     case .probabilities:
-      let read = block.streams.filter { block[.image]?.reads.contains($0.id) ?? false }
-      let start = read.prefix { $0.id != key }.reduce(0) { $0 + $1.key.shape[2] }
-      perToken = block.probabilities(query: .image, rows: rows).narrow(-1, from: start, count: keys.key.shape[2])
+      perToken = block.probabilities(query: .image, rows: rows, columns: columns)
     }
     let perConcept = concepts.map { stacked($0.map { perToken.take(-1, $0.tokens).mean(-1) }, axis: -1) } ?? perToken
     return SaliencyScores(

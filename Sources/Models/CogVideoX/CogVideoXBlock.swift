@@ -49,6 +49,8 @@ public struct CogVideoXBlock: JointBlock, JointBlockHalf {
     public var mlp: CogVideoXLayerNormZero.Modulation
   }
 
+  public var attentionProjection: Linear? { output }
+
   public func project(_ inputs: [HalfInput]) -> [Projection<Saved>] {
     let first = modulations(norm1, inputs), second = modulations(norm2, inputs)
     let x = zip(inputs, first).map { $0.tap(.modulated, norm1($0.tokens, $1)) }

@@ -40,6 +40,8 @@ public struct FluxHalf: JointBlockHalf {
     heads = config.numAttentionHeads
   }
 
+  public var attentionProjection: Linear? { output }
+
   public func project(_ inputs: [HalfInput]) -> [Projection<AdaLayerNormZero.Modulation>] {
     let modulations = norm1.modulations(inputs.map(\.conditioning))
     let x = zip(inputs, modulations).map { $0.tap(.modulated, norm1($0.tokens, $1)) }

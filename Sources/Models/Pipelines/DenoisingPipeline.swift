@@ -94,6 +94,8 @@ extension DenoisingPipeline {
     for weights in textWeights { weights.release() }
     seconds.encoding = watch.lap()
     for (index, level) in plan.levels.enumerated() {
+      let before = latents
+      run?.predictedClean = { sampler.predictedClean(before, output: $0, at: level.step) }
       let output = prediction(latents, at: level, denoiser)
       latents = sampler.step(latents, output: output, at: level.step) { noise.draw() }
       try onStep(GenerationStep(done: index + 1, total: plan.levels.count, level: level, latents: latents))

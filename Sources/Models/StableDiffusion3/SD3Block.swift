@@ -89,6 +89,8 @@ public struct SD3ImageHalf: JointBlockHalf {
     public var dual: Projection<Tensor>?
   }
 
+  public var attentionProjection: Linear? { output }
+
   public func project(_ inputs: [HalfInput]) -> [Projection<Saved>] {
     switch norm1 {
     case .zero(let norm):
@@ -117,10 +119,7 @@ public struct SD3ImageHalf: JointBlockHalf {
       inputs.map(\.mergedAttention), gates: modulations.map(\.gateAttention), residuals: inputs.map(\.tokens))
     if let dualAttention, let dualOutput {
       let attended = zip(inputs, duals).map { input, dual in
-        input.tap(
-          .dualAttentionOutput,
-          scaledDotProductAttention(
-            query: dual.query, key: dual.key, value: dual.value, precision: dualAttention.query.attentionPrecision))
+        input.tap.dualAttention(dual, precision: dualAttention.query.attentionPrecision)
       }
       x = dualOutput(attended.map(\.mergedHeads), gates: duals.map(\.saved), residuals: x)
     }
@@ -157,6 +156,8 @@ public struct SD3TextHalf: JointBlockHalf {
         norm1: AdaLayerNormZero(dim, w["norm1_context"]), output: Linear(dim, dim, w["attn"]["to_add_out"]),
         norm2: LayerNorm(eps: 1e-6), feedForward: FeedForward(dim, w["ff_context"]))
   }
+
+  public var attentionProjection: Linear? { ending?.output }
 
   /// nil where the half ends at the attention.
   public func project(_ inputs: [HalfInput]) -> [Projection<AdaLayerNormZero.Modulation?>] {

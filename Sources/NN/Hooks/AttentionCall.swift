@@ -48,7 +48,16 @@ public struct AttentionCall: Sendable {
     public let query, key: StreamID
   }
 
+  /// Which attention of a block.
+  public enum Part: String, Sendable {
+    /// That of all streams together.
+    case joint
+    /// The second one of SD3.5 Medium, of image tokens among themselves.
+    case dual
+  }
+
   public let block: BlockID
+  public let part: Part
   public var queries: [Query]
   /// What the queries see, in the order of the streams.
   public var sources: [Source]
@@ -58,9 +67,11 @@ public struct AttentionCall: Sendable {
   public private(set) var changes: [Edge: Change] = [:]
 
   public init(
-    block: BlockID, queries: [Query], sources: [Source], scale: Float? = nil, precision: AttentionPrecision = .f32
+    block: BlockID, part: Part = .joint, queries: [Query], sources: [Source], scale: Float? = nil,
+    precision: AttentionPrecision = .f32
   ) {
     self.block = block
+    self.part = part
     self.queries = queries
     self.sources = sources
     self.scale = scale
@@ -81,6 +92,25 @@ public struct AttentionCall: Sendable {
         queries: [query.tensor], keys: sources.map { changed($0, for: query) }, mask: bias(for: query), scale: scale,
         precision: precision)[0]
     }
+  }
+
+  /// Logits or probabilities of one stream's queries, with all that is changed of them; values that are dropped keep their
+  /// probabilities.
+  ///
+  /// - Returns: `[batch, heads, rows, columns]`, the keys of the sources side by side
+  func weights(
+    of query: StreamID, rows: Range<Int>?, columns: Range<Int>?, logits: Bool
+  ) -> Tensor {
+    guard let asking = queries.first(where: { $0.stream == query }) else {
+      tensorFailure("attention weights in block \(block): no queries of '\(query)', there are \(queries.map(\.stream))")
+    }
+    let rows = Array(rows ?? 0..<asking.tensor.shape[2]), keys = sources.map { changed($0, for: asking).key }
+    let mask = bias(for: asking)
+    return logits
+      ? attentionLogits(
+        query: asking.tensor, keys: keys, rows: rows, columns: columns, mask: mask, scale: scale, precision: precision)
+      : attentionProbabilities(
+        query: asking.tensor, keys: keys, rows: rows, columns: columns, mask: mask, scale: scale, precision: precision)
   }
 
   private func changed(_ source: Source, for query: Query) -> AttentionKeys {

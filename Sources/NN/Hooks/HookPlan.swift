@@ -10,7 +10,7 @@ public struct HookPlan {
   public typealias Rewrite = (_ tensor: Tensor, _ site: Site, _ pass: Pass) -> Tensor
   public typealias Edit = (_ block: inout BlockView, _ pass: Pass) -> Void
   public typealias Observe = (_ block: BlockView, _ pass: Pass) -> Void
-  public typealias ReadOut = (_ output: Tensor, _ block: BlockID, _ pass: Pass) -> Void
+  public typealias ReadOut = (_ output: ReadOutView, _ block: BlockID, _ pass: Pass) -> Void
   public typealias Attend = (
     _ call: AttentionCall, _ pass: Pass, _ next: (AttentionCall) -> [Tensor]
   ) -> [Tensor]
@@ -22,7 +22,7 @@ public struct HookPlan {
       case rewrite(SitePattern, Rewrite)
       case edit(BlockPattern, Edit)
       case observe(BlockPattern, Observe)
-      case attend(BlockPattern, Attend)
+      case attend(BlockPattern, AttentionCall.Part, Attend)
       case readOut(BlockPattern, ReadOut)
       case board(Rider)
     }
@@ -56,9 +56,15 @@ public struct HookPlan {
   }
 
   /// Computes attention, or changes what goes into or comes out of `next`, the default. The function returns one output
-  /// per query of the call, `[batch, heads, tokens, headDim]`.
-  public mutating func attend(_ blocks: BlockPattern, in passes: PassFilter = .every, _ body: @escaping Attend) {
-    entries.append(Entry(action: .attend(blocks, body), passes: passes))
+  /// per query of the call, `[batch, heads, tokens, headDim]`. Streams that read the same streams share a call; a block
+  /// with riders makes several.
+  ///
+  /// - Parameter part: which of a block's attentions
+  public mutating func attend(
+    _ blocks: BlockPattern, part: AttentionCall.Part = .joint, in passes: PassFilter = .every,
+    _ body: @escaping Attend
+  ) {
+    entries.append(Entry(action: .attend(blocks, part, body), passes: passes))
   }
 
   /// Looks at what the model would give if it ended with a block: its output layers, applied to the image tokens that leave
@@ -73,6 +79,21 @@ public struct HookPlan {
   public mutating func board(_ rider: Rider, in passes: PassFilter = .conditional) {
     entries.append(Entry(action: .board(rider), passes: passes))
   }
+}
+
+/// What the model's output layers make of the tokens that leave a block.
+public struct ReadOutView {
+  /// What the model predicts (the velocity, the noise), in the shape of its output.
+  public let prediction: Tensor
+  let toClean: ((Tensor) -> Tensor)?
+
+  public init(prediction: Tensor, toClean: ((Tensor) -> Tensor)? = nil) {
+    self.prediction = prediction
+    self.toClean = toClean
+  }
+
+  /// The clean latents that the prediction stands for, x̂₀; nil outside of a run with a sampler.
+  public var clean: Tensor? { toClean?(prediction) }
 }
 
 /// Which passes a function is called in.
