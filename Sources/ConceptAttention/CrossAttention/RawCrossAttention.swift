@@ -21,6 +21,9 @@ public final class RawCrossAttention: SaliencyMethod {
   public let passes: PassFilter
   /// The tokens of the key stream that make up a concept, whose maps are averaged; nil for a map of every token.
   public let concepts: [(name: String, tokens: [Int])]?
+  /// Tokens of the key stream whose maps add up to 1 at every image token once all is averaged: maps are then shares among
+  /// them. nil for attention weights as they are.
+  public let sharesAmong: Range<Int>?
   /// Maps kept beside the average.
   public let keeping: Set<KeptMaps>
   private var accumulator: SaliencyAccumulator
@@ -30,20 +33,34 @@ public final class RawCrossAttention: SaliencyMethod {
 
   public init(
     _ key: StreamID = .text, _ quantity: Quantity = .probabilities, concepts: [(name: String, tokens: [Int])]? = nil,
-    in blocks: [BlockPattern]? = nil, passes: PassFilter = .conditional, keeping: Set<KeptMaps> = []
+    in blocks: [BlockPattern]? = nil, passes: PassFilter = .conditional, sharesAmong: Range<Int>? = nil,
+    keeping: Set<KeptMaps> = []
   ) {
     self.key = key
     self.quantity = quantity
     self.concepts = concepts
     self.blocks = blocks
     self.passes = passes
+    self.sharesAmong = sharesAmong
     self.keeping = keeping
     accumulator = SaliencyAccumulator(keeping: keeping)
   }
 
   /// One map per concept, else one per token, named by its number.
   public func maps() throws(SaliencyError) -> SaliencyMaps {
-    try accumulator.maps(concepts?.map(\.name), softmaxLast: false)
+    guard sharesAmong != nil else { return try accumulator.maps(concepts?.map(\.name), softmaxLast: false) }
+    // The last map is that of all these tokens together.
+    let all = try accumulator.maps(concepts.map { $0.map(\.name) + ["all"] }, softmaxLast: false)
+    let count = all.concepts.count - 1
+    func share(_ maps: Tensor) -> Tensor {
+      maps.narrow(1, from: 0, count: count) / (maps.narrow(1, from: count, count: 1) + 1e-6)
+    }
+    var maps = SaliencyMaps(
+      concepts: Array(all.concepts.prefix(count)), grid: all.grid, average: share(all.average))
+    maps.byLayer = all.byLayer.mapValues(share)
+    maps.byStep = all.byStep.mapValues(share)
+    maps.byHead = all.byHead.mapValues(share)
+    return maps
   }
 
   public func install(_ hooks: inout HookPlan, on model: any StreamModel) throws {
@@ -75,7 +92,11 @@ public final class RawCrossAttention: SaliencyMethod {
     case .probabilities:
       perToken = block.probabilities(query: .image, rows: rows, columns: columns)
     }
-    let perConcept = concepts.map { stacked($0.map { perToken.take(-1, $0.tokens).mean(-1) }, axis: -1) } ?? perToken
+    var perConcept = concepts.map { stacked($0.map { perToken.take(-1, $0.tokens).mean(-1) }, axis: -1) } ?? perToken
+    if let sharesAmong {
+      let all = perToken.narrow(-1, from: sharesAmong.lowerBound, count: sharesAmong.count).sum(-1, keepDims: true)
+      perConcept = concatenated([perConcept, all], axis: -1)
+    }
     return SaliencyScores(
       together: perConcept.mean(1).transposed(),
       perHead: keeping.contains(.heads) ? perConcept.transposed() : nil)

@@ -44,7 +44,7 @@ public final class GoCA: SaliencyMethod {
   private var reference: BlockID?
   /// Of the pass that is running.
   private var pending = Pending()
-  private var aggregates = RunningMean(), affinities = RunningMean()
+  private var aggregates = RunningMean(), affinities = RunningMean(), layers = RunningMean()
   private var grid: TokenGrid?
 
   /// What one pass has given so far. A block that comes before the reference waits for it with its self-attention.
@@ -74,7 +74,8 @@ public final class GoCA: SaliencyMethod {
       throw HookError.refused(processor: name, reason: "block \(block) is not among those that are looked at")
     }
     reference = options.reference ?? (chosen.isEmpty ? nil : chosen[chosen.count / 2])
-    (pending, aggregates, affinities, grid) = (Pending(), RunningMean(), RunningMean(), nil)
+    (pending, grid) = (Pending(), nil)
+    (aggregates, affinities, layers) = (RunningMean(), RunningMean(), RunningMean())
     for block in blocks { hooks.observe(block, in: passes) { self.add($0, $1, last: chosen.last) } }
   }
 
@@ -97,6 +98,7 @@ public final class GoCA: SaliencyMethod {
   private func finish(_ pass: Pass) {
     grid = pass.grid
     let weights = GoCA.normalized(stacked(pending.layerWeights, axis: 1))  // [batch, blocks]
+    layers.add(weights)
     let sum = (stacked(pending.cross, axis: 1) * weights.expanded(axis: 2).expanded(axis: 3)).sum(1)
     aggregates.add(GoCA.normalized(sum))
     pending = Pending()
@@ -105,6 +107,12 @@ public final class GoCA: SaliencyMethod {
   /// Cross-attention of image tokens over text tokens, all blocks together, adding up to 1, `[batch, tokens, textTokens]`.
   public func aggregated() throws(SaliencyError) -> Tensor {
     guard let value = aggregates.value else { throw .nothingRecorded }
+    return value
+  }
+
+  /// How much every block counts, adding up to 1, `[batch, blocks]`.
+  public func layerWeights() throws(SaliencyError) -> Tensor {
+    guard let value = layers.value else { throw .nothingRecorded }
     return value
   }
 
@@ -126,26 +134,26 @@ public final class GoCA: SaliencyMethod {
     return GoCA.blurred(maps).minMaxNormalized([2, 3, 4])
   }
 
-  /// One map per concept, and `background` after them, which is 0 where nothing of it is named.
+  /// One map per concept, and `background` after them where something of it is named.
   public func maps() throws(SaliencyError) -> SaliencyMaps { try maps(spread: true) }
 
   /// - Parameter spread: whether self-attention has spread them
   public func maps(spread: Bool) throws(SaliencyError) -> SaliencyMaps {
     guard let grid else { throw .nothingRecorded }
-    let all = try rescaled(), own = all.narrow(1, from: 0, count: concepts.count)
-    let rest =
-      background.isEmpty
-      ? Tensor(zeros: [own.shape[0], 1] + own.shape.dropFirst(2))
-      : all.narrow(1, from: concepts.count, count: background.count).amax(1, keepDims: true)
-    var maps = background.isEmpty ? own : concatenated([own, rest], axis: 1)
+    let all = try rescaled()
+    var maps = all.narrow(1, from: 0, count: concepts.count), names = concepts.map(\.name)
+    if !background.isEmpty {
+      let rest = all.narrow(1, from: concepts.count, count: background.count).amax(1, keepDims: true)
+      maps = concatenated([maps, rest], axis: 1)
+      names.append("background")
+    }
     if spread {
       let affinity = try affinity().transposed()
       var flat = maps.flattened(from: 2)
       for _ in 0..<options.order { flat = Tensor.matmul(flat, affinity) }
       maps = flat.reshaped(maps.shape).minMaxNormalized([2, 3, 4])
     }
-    if background.isEmpty { maps = concatenated([maps, rest], axis: 1) }
-    return SaliencyMaps(concepts: concepts.map(\.name) + ["background"], grid: grid, average: maps)
+    return SaliencyMaps(concepts: names, grid: grid, average: maps)
   }
 }
 

@@ -90,7 +90,8 @@ public struct FluxTransformer: StreamModel, Sendable {
     Site.Point.allCases.filter { point in
       switch point {
       case .rotatedQuery, .rotatedKey: stream == .image
-      case .mlpInput, .mlpOutput: block.family == "double"
+      case .mlpShift, .mlpScale, .mlpGate, .mlpInput, .mlpOutput, .attentionProjected, .residualMiddle:
+        block.family == "double"
       case .dualQuery, .dualKey, .dualValue, .dualAttentionOutput: false
       default: true
       }

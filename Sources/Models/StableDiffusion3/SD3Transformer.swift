@@ -84,8 +84,8 @@ public struct SD3Transformer: StreamModel, Sendable {
       switch point {
       case .rotatedQuery, .rotatedKey: false
       case .dualQuery, .dualKey, .dualValue, .dualAttentionOutput: isDual
-      case .mlpInput, .mlpOutput, .residualOutput: !endsAtAttention
-      default: true
+      case .residualInput, .conditioning, .modulated, .query, .key, .value, .attentionOutput: true
+      default: !endsAtAttention
       }
     }
   }

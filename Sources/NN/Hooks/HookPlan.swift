@@ -39,6 +39,21 @@ public struct HookPlan {
     entries.append(Entry(action: .read(sites, body), passes: passes))
   }
 
+  /// Looks at what a block adds to a stream: its `residualOutput` less its `residualInput`, `[batch, tokens, dim]`.
+  public mutating func readDelta(
+    _ blocks: BlockPattern, of stream: StreamID, in passes: PassFilter = .conditional, _ body: @escaping Read
+  ) {
+    let place = blocks.text.contains(".") ? blocks.text : "\(blocks.text).*"
+    let entered = Box()
+    read("\(place).\(stream).residualInput", in: passes) { tokens, _, _ in entered.tensor = tokens }
+    read("\(place).\(stream).residualOutput", in: passes) { tokens, site, pass in
+      if let before = entered.tensor { body(tokens - before, site, pass) }
+      entered.tensor = nil
+    }
+  }
+
+  private final class Box { var tensor: Tensor? }
+
   /// Replaces a site's tensor by one of the same shape, which `Site.Point` gives.
   public mutating func rewrite(_ sites: SitePattern, in passes: PassFilter = .every, _ body: @escaping Rewrite) {
     entries.append(Entry(action: .rewrite(sites, body), passes: passes))

@@ -158,8 +158,8 @@ extension Tensor {
       try forEachMatrix(lead.reduce(1, *), "eigenvalues") { index in
         let matrix = a + index * n * n
         if let bad = firstNotFinite(matrix, n, n) { return bad }
-        return reason(Scalar.geev(n, matrix, realPointer + index * n, imaginaryPointer + index * n)) { _ in .notConverged
-        }
+        let info = Scalar.geev(n, matrix, realPointer + index * n, imaginaryPointer + index * n)
+        return reason(info) { _ in .notConverged }
       }
     }
     return Eigenvalues(real: real, imaginary: imaginary)
