@@ -30,7 +30,7 @@ extension MapMethod {
 
   public static let metagame = MapMethod(
     name: "metagame",
-    summary: "what is left of concept-attention's maps without what concepts do to one another (arXiv 2605.06295); at most "
+    summary: "concept-attention's maps without what concepts do to one another (METAGAME, arXiv 2605.06295); at most "
       + "\(Metagame.mostConcepts) concepts"
   ) { request in
     Metagame(try request.conceptSet(), .streams, options: request.options)

@@ -82,7 +82,8 @@ private func open<Half: JointBlockHalf>(
   let projections = half.project(
     riding.map { stream, tap in
       HalfInput(
-        tokens: stream.tokens, conditioning: tap(.conditioning, stream.conditioning), processedAs: stream.processedAs, tap: tap)
+        tokens: stream.tokens, conditioning: tap(.conditioning, stream.conditioning), processedAs: stream.processedAs,
+        tap: tap)
     })
   guard projections.count == riding.count else {
     tensorFailure("\(Half.self).project in block \(id): \(projections.count) projections of \(riding.count) streams")

@@ -52,7 +52,8 @@ private func seg4Diff(_ model: MethodModel) throws -> [String: Tensor] {
     threshold: try #require(config.kl_threshold.float))
   return [
     "image_to_text": try #require(perHead), "image_to_text_mean": mean,
-    "class_maps_raw": model.picture(try raw.maps().average), "class_maps": model.picture(maps), "labels": model.picture(maps).argmax(0), "pad_distance": regions.distances,
+    "class_maps_raw": model.picture(try raw.maps().average), "class_maps": model.picture(maps),
+    "labels": model.picture(maps).argmax(0), "pad_distance": regions.distances,
     "regions": model.unflattened(regions.maps), "region_labels": model.unflattened(regions.labels),
     "velocity": velocity,
   ]

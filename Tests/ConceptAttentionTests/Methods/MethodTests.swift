@@ -159,7 +159,8 @@ import Testing
       #expect(active.amax().item == 3)
       let jump = try open(#"{"d_in": 6, "d_sae": 10, "architecture": "jumprelu", "apply_b_dec_to_input": false}"#)
       let values = jump.encoded(x), before = jump.preActivations(x)
-      #expect(!jump.subtractsDecoderBias && values.filled(where: before.greater(than: threshold), with: 0).sum().item == 0)
+      #expect(
+        !jump.subtractsDecoderBias && values.filled(where: before.greater(than: threshold), with: 0).sum().item == 0)
       #expect(try open(#"{"d_in": 6, "d_sae": 10}"#).activation == .relu)
       for (settings, reason) in [
         (#"{"d_in": 6}"#, "d_in and d_sae"), (#"{"d_in": 6, "d_sae": 0}"#, "d_sae 0"), ("[", "JSON"),

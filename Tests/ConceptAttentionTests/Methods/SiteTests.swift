@@ -8,7 +8,8 @@ import Testing
 /// Every site of every family: looking changes no bit, changing reaches the output, and sites agree with one another.
 @Suite struct SiteTests {
   static let cases = [
-    "knockout-flux-schnell", "taca-flux-dev", "knockout-sd35-medium-dual", "seg4diff-sd3-medium", "x0-lens-cogvideox-5b",
+    "knockout-flux-schnell", "taca-flux-dev", "knockout-sd35-medium-dual", "seg4diff-sd3-medium",
+    "x0-lens-cogvideox-5b",
   ]
 
   private func model(_ name: String) throws -> MethodModel { try MethodModel(Golden.fixture("methods/\(name)")) }
