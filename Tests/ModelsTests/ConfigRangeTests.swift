@@ -73,7 +73,8 @@ import Testing
     let report = #expect(throws: WeightReport.self) {
       try load(from: DictionaryWeights([:])) { AutoencoderKL(config, $0) }
     }
-    #expect(Memory.peak - before < 1 << 20)
+    // One of its weights would be 144 GB; other tests run beside this one.
+    #expect(Memory.peak - before < 1 << 32)
     #expect((report?.description.count ?? .max) < 4000)
   }
 

@@ -54,6 +54,19 @@ import Testing
     expectClose(try x.symmetricEigenvalues(), eigen.values, tolerance(dtype))
   }
 
+  @Test(arguments: dtypes) func eigenvaluesOfAnyMatrixAreTheRootsOfItsPolynomial(_ dtype: DType) throws {
+    // A rotation by 90° and stretching by 2: ±2i. A triangle: its diagonal.
+    let matrices = Tensor([0, -2, 2, 0, 3, 7, 0, -5], shape: [2, 2, 2]).converted(to: dtype)
+    let values = try matrices.eigenvalues()
+    #expect(values.real.shape == [2, 2] && values.real.dtype == dtype)
+    expectClose(values.real[0], Tensor([0, 0]), tolerance(dtype))
+    expectClose(values.imaginary[0].sorted(), Tensor([-2, 2]), tolerance(dtype))
+    expectClose(values.real[1].sorted(), Tensor([-5, 3]), tolerance(dtype))
+    expectClose(values.moduli, Tensor([2, 2, 5, 3], shape: [2, 2]), tolerance(dtype))
+    #expect(throws: LinearAlgebraError.self) { try Tensor([.nan, 1, 1, 1], shape: [2, 2]).eigenvalues() }
+    #expect(try Tensor(zeros: [0, 0]).eigenvalues().real.shape == [0])
+  }
+
   @Test func onlyTheLowerTriangleIsRead() throws {
     let symmetric = Tensor([4, 1, 1, 3], shape: [2, 2]), lower = Tensor([4, 9, 1, 3], shape: [2, 2])
     #expect(try lower.symmetricEigenvalues().floats == symmetric.symmetricEigenvalues().floats)

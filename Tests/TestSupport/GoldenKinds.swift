@@ -71,6 +71,23 @@ public enum ConceptKind: String, GoldenKind {
   case encoding = "concept_encoding"
 }
 
+/// The kinds that the test target of the ConceptAttention module runs for methods beside its own.
+public enum MethodKind: String, GoldenKind {
+  case attentionChains = "method_chains"
+  case daam = "method_daam"
+  case goCA = "method_goca"
+  case gramCol = "method_gramcol"
+  case headAblation = "method_head_ablation"
+  case knockout = "method_knockout"
+  case lens = "method_lens"
+  case metagame = "method_metagame"
+  case perturbedGuidance = "method_perturbed_guidance"
+  case principalColors = "method_pca_twonn"
+  case seg4Diff = "method_seg4diff"
+  case sparseAutoencoder = "method_sae"
+  case taca = "method_taca"
+}
+
 /// The kinds that the test target of the Evaluation module runs.
 public enum EvaluationKind: String, GoldenKind {
   case averagePrecision = "metric_ap"
@@ -83,4 +100,5 @@ public enum EvaluationKind: String, GoldenKind {
 public let recognisedKinds: Set<String> = Set(
   TensorKind.allCases.map(\.rawValue) + FormatsKind.allCases.map(\.rawValue) + NNKind.allCases.map(\.rawValue)
     + TokenizersKind.allCases.map(\.rawValue) + ModelsKind.allCases.map(\.rawValue)
-    + ConceptKind.allCases.map(\.rawValue) + EvaluationKind.allCases.map(\.rawValue))
+    + ConceptKind.allCases.map(\.rawValue) + MethodKind.allCases.map(\.rawValue)
+    + EvaluationKind.allCases.map(\.rawValue))

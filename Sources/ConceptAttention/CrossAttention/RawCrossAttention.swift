@@ -21,6 +21,9 @@ public final class RawCrossAttention: SaliencyMethod {
   public let passes: PassFilter
   /// The tokens of the key stream that make up a concept, whose maps are averaged; nil for a map of every token.
   public let concepts: [(name: String, tokens: [Int])]?
+  /// Tokens of the key stream whose maps add up to 1 at every image token once all is averaged: maps are then shares among
+  /// them. nil for attention weights as they are.
+  public let sharesAmong: Range<Int>?
   /// Maps kept beside the average.
   public let keeping: Set<KeptMaps>
   private var accumulator: SaliencyAccumulator
@@ -32,20 +35,34 @@ public final class RawCrossAttention: SaliencyMethod {
 
   public init(
     _ key: StreamID = .text, _ quantity: Quantity = .probabilities, concepts: [(name: String, tokens: [Int])]? = nil,
-    in blocks: [BlockPattern]? = nil, passes: PassFilter = .conditional, keeping: Set<KeptMaps> = []
+    in blocks: [BlockPattern]? = nil, passes: PassFilter = .conditional, sharesAmong: Range<Int>? = nil,
+    keeping: Set<KeptMaps> = []
   ) {
     self.key = key
     self.quantity = quantity
     self.concepts = concepts
     self.blocks = blocks
     self.passes = passes
+    self.sharesAmong = sharesAmong
     self.keeping = keeping
     accumulator = SaliencyAccumulator(keeping: keeping)
   }
 
   /// One map per concept, else one per token, named by its number.
   public func maps() throws(SaliencyError) -> SaliencyMaps {
-    try accumulator.maps(concepts?.map(\.name), softmaxLast: false)
+    guard sharesAmong != nil else { return try accumulator.maps(concepts?.map(\.name), softmaxLast: false) }
+    // The last map is that of all these tokens together.
+    let all = try accumulator.maps(concepts.map { $0.map(\.name) + ["all"] }, softmaxLast: false)
+    let count = all.concepts.count - 1
+    func share(_ maps: Tensor) -> Tensor {
+      maps.narrow(1, from: 0, count: count) / (maps.narrow(1, from: count, count: 1) + 1e-6)
+    }
+    var maps = SaliencyMaps(
+      concepts: Array(all.concepts.prefix(count)), grid: all.grid, average: share(all.average))
+    maps.byLayer = all.byLayer.mapValues(share)
+    maps.byStep = all.byStep.mapValues(share)
+    maps.byHead = all.byHead.mapValues(share)
+    return maps
   }
 
   public func install(_ hooks: inout HookPlan, on model: any StreamModel) throws {
@@ -58,10 +75,11 @@ public final class RawCrossAttention: SaliencyMethod {
   }
 
   private func add(_ block: BlockView, _ pass: Pass) {
-    guard let image = block[.image], let keys = block[key] else { return }
+    guard let image = block[.image], block[key] != nil, let columns = block.columns(of: key, readBy: .image)
+    else { return }
     let count = image.query.shape[2]
     let parts = stride(from: 0, to: count, by: Self.rows).map {
-      scores(block, keys, rows: $0..<min(count, $0 + Self.rows))
+      scores(block, columns, rows: $0..<min(count, $0 + Self.rows))
     }
     let perHead = keeping.contains(.heads) ? concatenated(parts.compactMap(\.perHead), axis: -1) : nil
     accumulator.add(
@@ -70,16 +88,18 @@ public final class RawCrossAttention: SaliencyMethod {
   }
 
   /// Scores of some image tokens.
-  private func scores(_ block: BlockView, _ keys: BlockView.StreamView, rows: Range<Int>) -> SaliencyScores {
+  private func scores(_ block: BlockView, _ columns: Range<Int>, rows: Range<Int>) -> SaliencyScores {
     let perToken: Tensor  // [batch, heads, rows, keyTokens]
     switch quantity {
     case .logits: perToken = block.logits(query: .image, key: key, rows: rows)
     case .probabilities:
-      let read = block.streams.filter { block[.image]?.reads.contains($0.id) ?? false }
-      let start = read.prefix { $0.id != key }.reduce(0) { $0 + $1.key.shape[2] }
-      perToken = block.probabilities(query: .image, rows: rows).narrow(-1, from: start, count: keys.key.shape[2])
+      perToken = block.probabilities(query: .image, rows: rows, columns: columns)
     }
-    let perConcept = concepts.map { stacked($0.map { perToken.take(-1, $0.tokens).mean(-1) }, axis: -1) } ?? perToken
+    var perConcept = concepts.map { stacked($0.map { perToken.take(-1, $0.tokens).mean(-1) }, axis: -1) } ?? perToken
+    if let sharesAmong {
+      let all = perToken.narrow(-1, from: sharesAmong.lowerBound, count: sharesAmong.count).sum(-1, keepDims: true)
+      perConcept = concatenated([perConcept, all], axis: -1)
+    }
     return SaliencyScores(
       together: perConcept.mean(1).transposed(),
       perHead: keeping.contains(.heads) ? perConcept.transposed() : nil)

@@ -8,18 +8,24 @@ public struct MapMethod: Sendable {
   public let name: String
   /// One sentence.
   public let summary: String
+  /// Whether concepts must be words of the prompt.
+  public let needsWords: Bool
   let making: @Sendable (MapRequest) throws -> any SaliencyMethod
 
   public init(
-    name: String, summary: String, making: @escaping @Sendable (MapRequest) throws -> any SaliencyMethod
+    name: String, summary: String, needsWords: Bool = false,
+    making: @escaping @Sendable (MapRequest) throws -> any SaliencyMethod
   ) {
     self.name = name
     self.summary = summary
+    self.needsWords = needsWords
     self.making = making
   }
 
   /// Every method there is.
-  public static let all: [MapMethod] = [.conceptAttention, .crossAttention]
+  public static let all: [MapMethod] = [
+    .conceptAttention, .crossAttention, .seg4Diff, .metagame, .gramCol, .attentionChains, .goCA,
+  ]
 
   /// - Throws: `MapMethodError` when there is none of this name
   public init(named name: String) throws(MapMethodError) {
@@ -63,6 +69,22 @@ public struct MapRequest: Sendable {
     return options.layers?.sorted().map { BlockPattern("\(family).\($0)") } ?? [BlockPattern(family)]
   }
 
+  /// Where the concepts stand in the prompt.
+  ///
+  /// - Throws: `MapMethodError.notInPrompt` for one that does not, and what encoding the prompt throws
+  func words(for method: String) throws -> [(name: String, tokens: [Int])] {
+    try concepts.map { concept in
+      let ranges = try pipeline.tokens(of: concept, in: prompt, maxSequenceLength: maxSequenceLength)
+      if ranges.isEmpty { throw MapMethodError.notInPrompt(concept: concept, method: method, prompt: prompt) }
+      return (name: concept, tokens: ranges.flatMap { Array($0) })
+    }
+  }
+
+  /// The concepts as riders take them.
+  func conceptSet() throws -> ConceptSet {
+    try pipeline.conceptAttention(concepts, options: options, maxSequenceLength: maxSequenceLength).concepts
+  }
+
   public var passes: PassFilter { PassFilter(steps: options.steps, branches: [options.branch]) }
 }
 
@@ -77,30 +99,5 @@ public enum MapMethodError: Error, Equatable, CustomStringConvertible {
     case .notInPrompt(let concept, let method, let prompt):
       "method \(method) maps words of the prompt: '\(concept)' is not in '\(prompt)'"
     }
-  }
-}
-
-extension MapMethod {
-  public static let conceptAttention = MapMethod(
-    name: "concept-attention",
-    summary: "attention outputs of concepts and image tokens (arXiv 2502.04320); concepts need not be in the prompt"
-  ) { request in
-    try request.pipeline.conceptAttention(
-      request.concepts, options: request.options, maxSequenceLength: request.maxSequenceLength)
-  }
-
-  public static let crossAttention = MapMethod(
-    name: "cross-attention", summary: "how much image tokens look at the prompt's words (DAAM, arXiv 2210.04885)"
-  ) { request in
-    let concepts = try request.concepts.map { concept in
-      let ranges = try request.pipeline.tokens(
-        of: concept, in: request.prompt, maxSequenceLength: request.maxSequenceLength)
-      if ranges.isEmpty {
-        throw MapMethodError.notInPrompt(concept: concept, method: "cross-attention", prompt: request.prompt)
-      }
-      return (name: concept, tokens: ranges.flatMap { Array($0) })
-    }
-    return RawCrossAttention(
-      concepts: concepts, in: request.blocks, passes: request.passes, keeping: request.options.keeping)
   }
 }

@@ -3,10 +3,12 @@ import Tensor
 
 /// Takes chosen heads out of an attention output: what does the picture lose without them?
 public final class HeadAblation: AttentionProcessor {
-  public enum Replacement: Sendable {
+  public enum Replacement {
     case zero
-    /// The head's mean over the tokens.
+    /// The head's mean over the tokens of this pass.
     case mean
+    /// The head's mean over other runs: those of a data set.
+    case means(HeadMeans)
   }
 
   public let pattern: SitePattern
@@ -35,6 +37,9 @@ public final class HeadAblation: AttentionProcessor {
       switch replacement {
       case .zero: result[.all, head] = Tensor(0)
       case .mean: result[.all, head] = tensor[.all, head].mean(1, keepDims: true)
+      case .means(let means):
+        guard let mean = means[site] else { tensorFailure("HeadAblation at \(site): no mean is known") }
+        result[.all, head] = mean[head]
       }
     }
     return result

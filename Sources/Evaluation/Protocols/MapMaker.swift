@@ -92,7 +92,7 @@ public struct MapMaker: Sendable {
     _ pipeline: any DiffusionPipeline
   ) throws -> [String] {
     let all = asked.classes + asked.background
-    if method.name == MapMethod.conceptAttention.name { return all }
+    if !method.needsWords { return all }
     let found = try all.filter {
       try !pipeline.tokens(of: $0, in: prompt, maxSequenceLength: nil).isEmpty
     }

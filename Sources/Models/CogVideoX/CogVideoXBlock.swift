@@ -49,8 +49,11 @@ public struct CogVideoXBlock: JointBlock, JointBlockHalf {
     public var mlp: CogVideoXLayerNormZero.Modulation
   }
 
+  public var attentionProjection: Linear? { output }
+
   public func project(_ inputs: [HalfInput]) -> [Projection<Saved>] {
-    let first = modulations(norm1, inputs), second = modulations(norm2, inputs)
+    let first = zip(inputs, modulations(norm1, inputs)).map { $1.visitedAtAttention(by: $0.tap) }
+    let second = zip(inputs, modulations(norm2, inputs)).map { $1.visitedAtMLP(by: $0.tap) }
     let x = zip(inputs, first).map { $0.tap(.modulated, norm1($0.tokens, $1)) }
     let q = query(x), k = key(x), v = value(x)
     return inputs.indices.map {
@@ -63,7 +66,8 @@ public struct CogVideoXBlock: JointBlock, JointBlockHalf {
 
   public func update(_ inputs: [UpdateInput<Saved>]) -> [Tensor]? {
     let attended = output(
-      inputs.map(\.mergedAttention), gates: inputs.map(\.saved.gateAttention), residuals: inputs.map(\.tokens))
+      inputs.map(\.mergedAttention), gates: inputs.map(\.saved.gateAttention), residuals: inputs.map(\.tokens),
+      taps: inputs.map(\.tap))
     let x = zip(inputs, attended).map { $0.tap(.mlpInput, norm2($1, $0.saved.mlp)) }
     return feedForward(x, gates: inputs.map(\.saved.mlp.gate), residuals: attended, taps: inputs.map(\.tap))
   }

@@ -74,15 +74,14 @@ public struct CogVideoXTransformer: StreamModel, Sendable {
 
   /// What the model says of the noise, `[batch, frames, outChannels, height, width]`.
   public func callAsFunction(_ input: Input, hooks: HookRun? = nil) -> Tensor {
-    var streams = streams(input, hooks)
+    var (streams, readOut) = streams(input, hooks)
     runJointBlocks(running, &streams, hooks: hooks)
-    let video = streams[.image]
-    return unpatched(output(outputNorm(finalNorm(video.tokens), video.conditioning)), like: input.latents)
+    return readOut(streams[.image].tokens)
   }
 
   /// Runs only as far as the hooks look: the pass over an existing video.
   public func look(_ input: Input, hooks: HookRun) {
-    var streams = streams(input, hooks)
+    var streams = streams(input, hooks).0
     runJointBlocks(running, &streams, hooks: hooks, looksOnly: true)
   }
 
@@ -107,7 +106,8 @@ public struct CogVideoXTransformer: StreamModel, Sendable {
 
   // MARK: Streams
 
-  private func streams(_ input: Input, _ hooks: HookRun?) -> [Stream] {
+  /// The streams as they enter the first block, and the output layers.
+  private func streams(_ input: Input, _ hooks: HookRun?) -> ([Stream], readOut: (Tensor) -> Tensor) {
     let conditioning = conditioning(input), reads: Set<StreamID> = [.text, .image]
     var text = textEmbedder(input.text), video = patchEmbedder(patches(input.latents))
     if let table = input.positions.text { text = text + table.narrow(0, from: 0, count: text.shape[1]) }
@@ -117,7 +117,11 @@ public struct CogVideoXTransformer: StreamModel, Sendable {
       Stream(.image, tokens: video, conditioning: conditioning, rotary: input.positions.rotary, reads: reads),
     ]
     hooks?.board(&streams) { stream(for: $0, input, conditioning) }
-    return streams
+    let readOut = { (tokens: Tensor) in
+      unpatched(output(outputNorm(finalNorm(tokens), conditioning)), like: input.latents)
+    }
+    hooks?.readOut = readOut
+    return (streams, readOut)
   }
 
   /// A rider has no position, like text, and is modulated as the prompt is.

@@ -40,8 +40,10 @@ public struct FluxHalf: JointBlockHalf {
     heads = config.numAttentionHeads
   }
 
+  public var attentionProjection: Linear? { output }
+
   public func project(_ inputs: [HalfInput]) -> [Projection<AdaLayerNormZero.Modulation>] {
-    let modulations = norm1.modulations(inputs.map(\.conditioning))
+    let modulations = zip(inputs, norm1.modulations(inputs.map(\.conditioning))).map { $1.visited(by: $0.tap) }
     let x = zip(inputs, modulations).map { $0.tap(.modulated, norm1($0.tokens, $1)) }
     let q = query(x), k = key(x), v = value(x)
     return inputs.indices.map {
@@ -53,7 +55,8 @@ public struct FluxHalf: JointBlockHalf {
 
   public func update(_ inputs: [UpdateInput<AdaLayerNormZero.Modulation>]) -> [Tensor]? {
     let attended = output(
-      inputs.map(\.mergedAttention), gates: inputs.map(\.saved.gateAttention), residuals: inputs.map(\.tokens))
+      inputs.map(\.mergedAttention), gates: inputs.map(\.saved.gateAttention), residuals: inputs.map(\.tokens),
+      taps: inputs.map(\.tap))
     let x = zip(inputs, attended).map {
       $0.tap(.mlpInput, norm2($1, scale: $0.saved.scaleMLP, shift: $0.saved.shiftMLP))
     }

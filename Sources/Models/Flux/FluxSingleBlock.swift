@@ -39,9 +39,10 @@ public struct FluxSingleBlock: JointBlock, JointBlockHalf {
   }
 
   public func project(_ inputs: [HalfInput]) -> [Projection<Saved>] {
-    let modulations = norm.modulations(inputs.map(\.conditioning))
+    let modulations = zip(inputs, norm.modulations(inputs.map(\.conditioning))).map { $1.visited(by: $0.tap) }
     let x = zip(inputs, modulations).map { $0.tap(.modulated, norm($0.tokens, $1)) }
-    let q = query(x), k = key(x), v = value(x), hidden = mlp(x, activation: .geluTanh)
+    let q = query(x), k = key(x), v = value(x)
+    let hidden = zip(inputs, mlp(x, activation: .geluTanh)).map { $0.tap(.mlpHidden, $1) }
     return inputs.indices.map {
       Projection(
         query: queryNorm(q[$0].splitHeads(heads)), key: keyNorm(k[$0].splitHeads(heads)),

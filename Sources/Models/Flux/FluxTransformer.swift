@@ -56,17 +56,14 @@ public struct FluxTransformer: StreamModel, Sendable {
 
   /// The velocity, `[batch, grid.count, outChannels]`.
   public func callAsFunction(_ input: Input, hooks: HookRun? = nil) -> Tensor {
-    var streams = nativeStreams(input)
-    hooks?.board(&streams) { stream(for: $0, input) }
+    var (streams, readOut) = streams(input, hooks)
     runJointBlocks(zip(jointBlocks, blocks), &streams, hooks: hooks)
-    let image = streams[.image]
-    return output(outputNorm(image.tokens, image.conditioning))
+    return readOut(streams[.image].tokens)
   }
 
   /// Runs only as far as the hooks look: the pass over an existing picture.
   public func look(_ input: Input, hooks: HookRun) {
-    var streams = nativeStreams(input)
-    hooks.board(&streams) { stream(for: $0, input) }
+    var streams = streams(input, hooks).0
     runJointBlocks(zip(jointBlocks, blocks), &streams, hooks: hooks, looksOnly: true)
   }
 
@@ -93,7 +90,8 @@ public struct FluxTransformer: StreamModel, Sendable {
     Site.Point.allCases.filter { point in
       switch point {
       case .rotatedQuery, .rotatedKey: stream == .image
-      case .mlpInput, .mlpOutput: block.family == "double"
+      case .mlpShift, .mlpScale, .mlpGate, .mlpInput, .mlpOutput, .attentionProjected, .residualMiddle:
+        block.family == "double"
       case .dualQuery, .dualKey, .dualValue, .dualAttentionOutput: false
       default: true
       }
@@ -101,6 +99,16 @@ public struct FluxTransformer: StreamModel, Sendable {
   }
 
   // MARK: Streams
+
+  /// The streams as they enter the first block, and the output layers.
+  private func streams(_ input: Input, _ hooks: HookRun?) -> ([Stream], readOut: (Tensor) -> Tensor) {
+    var streams = nativeStreams(input)
+    hooks?.board(&streams) { stream(for: $0, input) }
+    let conditioning = streams[.image].conditioning
+    let readOut = { (tokens: Tensor) in output(outputNorm(tokens, conditioning)) }
+    hooks?.readOut = readOut
+    return (streams, readOut)
+  }
 
   private func nativeStreams(_ input: Input) -> [Stream] {
     let conditioning = conditioning(input, pooled: input.pooled)

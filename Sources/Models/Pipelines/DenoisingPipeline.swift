@@ -96,6 +96,8 @@ extension DenoisingPipeline {
     for weights in textWeights { weights.release() }
     seconds.encoding = watch.lap()
     for (index, level) in plan.levels.enumerated().dropFirst(state?.stepsDone ?? 0) {
+      let before = latents
+      run?.predictedClean = { sampler.predictedClean(before, output: $0, at: level.step) }
       let output = prediction(latents, at: level, denoiser)
       latents = sampler.step(latents, output: output, at: level.step) { noise.draw() }
       let state = GenerationState(stepsDone: index + 1, latents: latents, draws: noise.draws, memory: sampler.memory)

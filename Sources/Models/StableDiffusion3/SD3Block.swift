@@ -89,14 +89,20 @@ public struct SD3ImageHalf: JointBlockHalf {
     public var dual: Projection<Tensor>?
   }
 
+  public var attentionProjection: Linear? { output }
+
   public func project(_ inputs: [HalfInput]) -> [Projection<Saved>] {
     switch norm1 {
     case .zero(let norm):
-      let modulations = norm.modulations(inputs.map(\.conditioning))
+      let modulations = zip(inputs, norm.modulations(inputs.map(\.conditioning))).map { $1.visited(by: $0.tap) }
       let x = zip(inputs, modulations).map { $0.tap(.modulated, norm($0.tokens, $1)) }
       return attention(x, saving: modulations.map { Saved(modulation: $0) })
     case .zeroX(let norm):
-      let modulations = norm.modulations(inputs.map(\.conditioning))
+      let modulations = zip(inputs, norm.modulations(inputs.map(\.conditioning))).map { input, own in
+        var modulation = own
+        modulation.attention = own.attention.visited(by: input.tap)
+        return modulation
+      }
       let x = zip(inputs, modulations).map { norm($0.tokens, $1) }
       let joint = zip(inputs, x).map { $0.tap(.modulated, $1.joint) }
       var projections = attention(joint, saving: modulations.map { Saved(modulation: $0.attention) })
@@ -114,13 +120,11 @@ public struct SD3ImageHalf: JointBlockHalf {
   public func update(_ inputs: [UpdateInput<Saved>]) -> [Tensor]? {
     let modulations = inputs.map(\.saved.modulation), duals = inputs.compactMap(\.saved.dual)
     var x = output(
-      inputs.map(\.mergedAttention), gates: modulations.map(\.gateAttention), residuals: inputs.map(\.tokens))
+      inputs.map(\.mergedAttention), gates: modulations.map(\.gateAttention), residuals: inputs.map(\.tokens),
+      taps: inputs.map(\.tap))
     if let dualAttention, let dualOutput {
       let attended = zip(inputs, duals).map { input, dual in
-        input.tap(
-          .dualAttentionOutput,
-          scaledDotProductAttention(
-            query: dual.query, key: dual.key, value: dual.value, precision: dualAttention.query.attentionPrecision))
+        input.tap.dualAttention(dual, precision: dualAttention.query.attentionPrecision)
       }
       x = dualOutput(attended.map(\.mergedHeads), gates: duals.map(\.saved), residuals: x)
     }
@@ -158,10 +162,14 @@ public struct SD3TextHalf: JointBlockHalf {
         norm2: LayerNorm(eps: 1e-6), feedForward: FeedForward(dim, w["ff_context"]))
   }
 
+  public var attentionProjection: Linear? { ending?.output }
+
   /// nil where the half ends at the attention.
   public func project(_ inputs: [HalfInput]) -> [Projection<AdaLayerNormZero.Modulation?>] {
     if let ending {
-      let modulations = ending.norm1.modulations(inputs.map(\.conditioning))
+      let modulations = zip(inputs, ending.norm1.modulations(inputs.map(\.conditioning))).map {
+        $1.visited(by: $0.tap)
+      }
       let x = zip(inputs, modulations).map { $0.tap(.modulated, ending.norm1($0.tokens, $1)) }
       return attention(x, saving: modulations)
     }
@@ -173,7 +181,8 @@ public struct SD3TextHalf: JointBlockHalf {
     guard let ending else { return nil }
     let modulations = inputs.compactMap(\.saved)
     let attended = ending.output(
-      inputs.map(\.mergedAttention), gates: modulations.map(\.gateAttention), residuals: inputs.map(\.tokens))
+      inputs.map(\.mergedAttention), gates: modulations.map(\.gateAttention), residuals: inputs.map(\.tokens),
+      taps: inputs.map(\.tap))
     let x = inputs.indices.map { index in
       let m = modulations[index]
       return inputs[index].tap(.mlpInput, ending.norm2(attended[index], scale: m.scaleMLP, shift: m.shiftMLP))

@@ -55,17 +55,14 @@ public struct SD3Transformer: StreamModel, Sendable {
 
   /// The velocity, `[batch, outChannels, height, width]`.
   public func callAsFunction(_ input: Input, hooks: HookRun? = nil) -> Tensor {
-    var streams = streams(input, hooks)
+    var (streams, readOut) = streams(input, hooks)
     runJointBlocks(running(input), &streams, hooks: hooks)
-    let image = streams[.image], patches = output(outputNorm(image.tokens, image.conditioning))
-    return patches.rearranged(
-      "b (h w) (p q c) -> b c (h p) (w q)",
-      ["h": input.latents.shape[2] / config.patchSize, "p": config.patchSize, "q": config.patchSize])
+    return readOut(streams[.image].tokens)
   }
 
   /// Runs only as far as the hooks look: the pass over an existing picture.
   public func look(_ input: Input, hooks: HookRun) {
-    var streams = streams(input, hooks)
+    var streams = streams(input, hooks).0
     runJointBlocks(running(input), &streams, hooks: hooks, looksOnly: true)
   }
 
@@ -87,15 +84,16 @@ public struct SD3Transformer: StreamModel, Sendable {
       switch point {
       case .rotatedQuery, .rotatedKey: false
       case .dualQuery, .dualKey, .dualValue, .dualAttentionOutput: isDual
-      case .mlpInput, .mlpOutput, .residualOutput: !endsAtAttention
-      default: true
+      case .residualInput, .conditioning, .modulated, .query, .key, .value, .attentionOutput: true
+      default: !endsAtAttention
       }
     }
   }
 
   // MARK: Streams
 
-  private func streams(_ input: Input, _ hooks: HookRun?) -> [Stream] {
+  /// The streams as they enter the first block, and the output layers.
+  private func streams(_ input: Input, _ hooks: HookRun?) -> ([Stream], readOut: (Tensor) -> Tensor) {
     let conditioning = timeTextEmbedding(timestep: input.timestep, pooled: input.pooled)
     let reads: Set<StreamID> = [.image, .text]
     var streams = [
@@ -103,7 +101,13 @@ public struct SD3Transformer: StreamModel, Sendable {
       Stream(.text, tokens: textEmbedder(input.text), conditioning: conditioning, reads: reads),
     ]
     hooks?.board(&streams) { stream(for: $0, input, conditioning) }
-    return streams
+    let readOut = { (tokens: Tensor) in
+      output(outputNorm(tokens, conditioning)).rearranged(
+        "b (h w) (p q c) -> b c (h p) (w q)",
+        ["h": input.latents.shape[2] / config.patchSize, "p": config.patchSize, "q": config.patchSize])
+    }
+    hooks?.readOut = readOut
+    return (streams, readOut)
   }
 
   /// Unless it brings a pooled vector, a rider is modulated as the prompt is.

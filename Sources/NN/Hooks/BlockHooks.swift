@@ -17,7 +17,8 @@ struct BlockHooks {
   var sites: [Site: AtSite] = [:]
   var edits: [Hook<HookPlan.Edit>] = []
   var observers: [Hook<HookPlan.Observe>] = []
-  var replacements: [Hook<HookPlan.Attend>] = []
+  var replacements: [AttentionCall.Part: [Hook<HookPlan.Attend>]] = [:]
+  var readOuts: [Hook<HookPlan.ReadOut>] = []
 
   /// Whether somebody looks at whole blocks.
   var needsView: Bool { !edits.isEmpty || !observers.isEmpty }
@@ -33,8 +34,13 @@ struct BlockHooks {
     }
     result.edits = edits.filter { $0.passes.contains(pass) }
     result.observers = observers.filter { $0.passes.contains(pass) }
-    result.replacements = replacements.filter { $0.passes.contains(pass) }
-    return result.sites.isEmpty && !result.needsView && result.replacements.isEmpty ? nil : result
+    result.replacements = replacements.compactMapValues { hooks in
+      let active = hooks.filter { $0.passes.contains(pass) }
+      return active.isEmpty ? nil : active
+    }
+    result.readOuts = readOuts.filter { $0.passes.contains(pass) }
+    let isEmpty = result.sites.isEmpty && result.replacements.isEmpty && result.readOuts.isEmpty
+    return isEmpty && !result.needsView ? nil : result
   }
 
   /// The hooks of every block that has any.
@@ -65,9 +71,13 @@ struct BlockHooks {
         for block in try places.blocks(pattern, entry.processor) {
           table[block, default: .init()].observers.append(hook(body))
         }
-      case .attend(let pattern, let body):
+      case .attend(let pattern, let part, let body):
+        for block in try places.blocks(pattern, part, entry.processor) {
+          table[block, default: .init()].replacements[part, default: []].append(hook(body))
+        }
+      case .readOut(let pattern, let body):
         for block in try places.blocks(pattern, entry.processor) {
-          table[block, default: .init()].replacements.append(hook(body))
+          table[block, default: .init()].readOuts.append(hook(body))
         }
       case .board: break
       }
@@ -120,6 +130,25 @@ struct Places {
     throw .unknownPlace(
       pattern: pattern.text, processor: processor,
       nearest: pattern.pattern.nearest(of: sites.map(\.description), count: 2))
+  }
+
+  /// The blocks that have a second attention, or all.
+  ///
+  /// - Throws: `HookError` when there are none
+  func blocks(
+    _ pattern: BlockPattern, _ part: AttentionCall.Part, _ processor: String
+  ) throws(HookError) -> [BlockID] {
+    let found = try blocks(pattern, processor)
+    if part == .joint { return found }
+    let dual = Set(sites.filter { $0.point == .dualAttentionOutput }.map(\.block))
+    if dual.isDisjoint(with: found) {
+      throw .refused(
+        processor: processor,
+        reason: dual.isEmpty
+          ? "asks for the second attention of '\(pattern)'; no block of this model has one"
+          : "asks for the second attention of '\(pattern)'; \(blocks.filter(dual.contains)) have one")
+    }
+    return found.filter(dual.contains)
   }
 
   /// - Throws: `HookError` when there are none

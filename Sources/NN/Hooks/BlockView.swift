@@ -1,6 +1,10 @@
 import Tensor
 
 /// All streams of one block once attention is done: what `edit` and `observe` look at.
+///
+/// `logits`, `probabilities` and `attention` are those of this pass: with the masks and scales of the model, and with what an
+/// `attend` function changed. (Where one computed attention several times, the last counts; where it did not use `next` at
+/// all, nobody knows what it did, and they are the model's own.)
 public struct BlockView {
   /// One stream's part; every tensor is `[batch, heads, tokens, headDim]`.
   public struct StreamView {
@@ -13,16 +17,55 @@ public struct BlockView {
     public let rotatedQuery, rotatedKey: Tensor
     /// Attention output before the output projection.
     public var output: Tensor
+    /// The output projection, where the model has one of its own for the attention.
+    public let projection: Linear?
+    let call: AttentionCall?
 
     /// The output with its heads side by side, `[batch, tokens, heads * headDim]`.
     public var mergedOutput: Tensor { output.mergedHeads }
+
+    /// What attention adds to the residual before any gate, bias included, `[batch, tokens, dim]`; nil without a projection.
+    public var projectedOutput: Tensor? { projection.map { $0(mergedOutput) } }
+
+    /// The share of every head in the output projection's product, without its bias, `[batch, heads, tokens, dim]`;
+    /// their sum and the bias are `projectedOutput`. Computed only when asked for; nil without a projection.
+    public var projectedHeads: Tensor? {
+      guard let projection else { return nil }
+      return stacked(projection.shares((0..<output.shape[1]).map { output[.all, $0] }), axis: 1)
+    }
+
+    public init(
+      id: StreamID, reads: Set<StreamID>, query: Tensor, key: Tensor, value: Tensor, rotatedQuery: Tensor? = nil,
+      rotatedKey: Tensor? = nil, output: Tensor, projection: Linear? = nil
+    ) {
+      self.init(
+        id: id, reads: reads, query: query, key: key, value: value, rotatedQuery: rotatedQuery ?? query,
+        rotatedKey: rotatedKey ?? key, output: output, projection: projection, call: nil)
+    }
+
+    init(
+      id: StreamID, reads: Set<StreamID>, query: Tensor, key: Tensor, value: Tensor, rotatedQuery: Tensor,
+      rotatedKey: Tensor, output: Tensor, projection: Linear?, call: AttentionCall?
+    ) {
+      (self.id, self.reads, self.query, self.key, self.value) = (id, reads, query, key, value)
+      (self.rotatedQuery, self.rotatedKey, self.output) = (rotatedQuery, rotatedKey, output)
+      (self.projection, self.call) = (projection, call)
+    }
   }
 
   public let id: BlockID
   public internal(set) var streams: [StreamView]
+
+  public init(_ id: BlockID, streams: [StreamView]) {
+    self.id = id
+    self.streams = streams
+  }
+
   /// The scale of attention's logits.
-  public let scale: Float
-  let precision: AttentionPrecision
+  public var scale: Float {
+    streams.lazy.compactMap { $0.call?.scale }.first
+      ?? streams.first.map { 1 / Float($0.query.shape[3]).squareRoot() } ?? 1
+  }
 
   /// A stream by its id; nil when it does not travel through this block. Assign to change its `output`.
   public subscript(_ id: StreamID) -> StreamView? {
@@ -33,13 +76,27 @@ public struct BlockView {
     }
   }
 
+  /// Where a stream's keys lie among those that a stream reads, in the order of `streams`; nil when it does not read it.
+  public func columns(of key: StreamID, readBy query: StreamID) -> Range<Int>? {
+    var start = 0
+    for source in reading(query) {
+      let count = stream(source, "columns").key.shape[2]
+      if source == key { return start..<start + count }
+      start += count
+    }
+    return nil
+  }
+
   /// Scaled products of chosen queries with a stream's keys, after rotation, computed only when asked for.
   ///
-  /// - Parameter rows: positions in the query stream; nil for all
-  /// - Returns: `[batch, heads, rows, keyTokens]`
-  public func logits(query: StreamID, key: StreamID, rows: Range<Int>? = nil) -> Tensor {
-    let query = stream(query, "logits").rotatedQuery, rows = rows ?? 0..<query.shape[2]
-    return attentionLogits(query: query, keys: [stream(key, "logits").rotatedKey], rows: Array(rows), scale: scale)
+  /// - Parameters:
+  ///   - rows: positions in the query stream; nil for all
+  ///   - columns: positions in the key stream; nil for all
+  /// - Returns: `[batch, heads, rows, columns]`
+  public func logits(
+    query: StreamID, key: StreamID, rows: Range<Int>? = nil, columns: Range<Int>? = nil
+  ) -> Tensor {
+    call(query, [key], "logits").weights(of: query, rows: rows, columns: columns, logits: true)
   }
 
   /// Attention weights of chosen queries over the keys of the given streams together, computed only when asked for.
@@ -47,23 +104,41 @@ public struct BlockView {
   /// - Parameters:
   ///   - keys: nil for those that the query stream reads, in the order of `streams`
   ///   - rows: positions in the query stream; nil for all
-  /// - Returns: `[batch, heads, rows, keyTokens of all key streams in order]`
-  public func probabilities(query: StreamID, keys: [StreamID]? = nil, rows: Range<Int>? = nil) -> Tensor {
-    let asking = stream(query, "probabilities"), rows = rows ?? 0..<asking.query.shape[2]
-    let keys = keys ?? streams.map(\.id).filter(asking.reads.contains)
-    return attentionProbabilities(
-      query: asking.rotatedQuery, keys: keys.map { stream($0, "probabilities").rotatedKey }, rows: Array(rows),
-      scale: scale)
+  ///   - columns: positions among all these keys; the softmax runs over all of them whichever are returned. nil for all
+  /// - Returns: `[batch, heads, rows, columns]`
+  public func probabilities(
+    query: StreamID, keys: [StreamID]? = nil, rows: Range<Int>? = nil, columns: Range<Int>? = nil
+  ) -> Tensor {
+    call(query, keys ?? reading(query), "probabilities")
+      .weights(of: query, rows: rows, columns: columns, logits: false)
   }
 
   /// What attention would give a stream if its queries saw these streams: a question nobody's tokens depend on.
   ///
   /// - Returns: `[batch, heads, queryTokens, headDim]`
-  public func attention(query: StreamID, reads: [StreamID]) -> Tensor {
-    let sources = reads.map { stream($0, "attention") }
-    return scaledDotProductAttention(
-      queries: [stream(query, "attention").rotatedQuery], keys: sources.map { AttentionKeys($0.rotatedKey, $0.value) },
-      scale: scale, precision: precision)[0]
+  public func attention(query: StreamID, reads: [StreamID]) -> Tensor { call(query, reads, "attention").compute()[0] }
+
+  private func reading(_ query: StreamID) -> [StreamID] {
+    let reads = stream(query, "probabilities").reads
+    return streams.map(\.id).filter(reads.contains)
+  }
+
+  /// The call that gave a stream's output, for this stream alone and with other sources.
+  private func call(_ query: StreamID, _ keys: [StreamID], _ operation: String) -> AttentionCall {
+    let asking = stream(query, operation)
+    var call =
+      asking.call
+      ?? AttentionCall(
+        block: id, queries: [.init(stream: query, tensor: asking.rotatedQuery)], sources: [],
+        scale: streams.lazy.compactMap { $0.call?.scale }.first,
+        precision: streams.lazy.compactMap { $0.call?.precision }.first ?? .f32)
+    let sources = call.sources
+    call.queries = call.queries.filter { $0.stream == query }
+    call.sources = keys.map { key in
+      let source = stream(key, operation)
+      return sources.first { $0.stream == key } ?? .init(stream: key, key: source.rotatedKey, value: source.value)
+    }
+    return call
   }
 
   private func stream(_ id: StreamID, _ operation: String) -> StreamView {

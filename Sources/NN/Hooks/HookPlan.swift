@@ -10,6 +10,7 @@ public struct HookPlan {
   public typealias Rewrite = (_ tensor: Tensor, _ site: Site, _ pass: Pass) -> Tensor
   public typealias Edit = (_ block: inout BlockView, _ pass: Pass) -> Void
   public typealias Observe = (_ block: BlockView, _ pass: Pass) -> Void
+  public typealias ReadOut = (_ output: ReadOutView, _ block: BlockID, _ pass: Pass) -> Void
   public typealias Attend = (
     _ call: AttentionCall, _ pass: Pass, _ next: (AttentionCall) -> [Tensor]
   ) -> [Tensor]
@@ -21,7 +22,8 @@ public struct HookPlan {
       case rewrite(SitePattern, Rewrite)
       case edit(BlockPattern, Edit)
       case observe(BlockPattern, Observe)
-      case attend(BlockPattern, Attend)
+      case attend(BlockPattern, AttentionCall.Part, Attend)
+      case readOut(BlockPattern, ReadOut)
       case board(Rider)
     }
     var action: Action
@@ -36,6 +38,21 @@ public struct HookPlan {
   public mutating func read(_ sites: SitePattern, in passes: PassFilter = .conditional, _ body: @escaping Read) {
     entries.append(Entry(action: .read(sites, body), passes: passes))
   }
+
+  /// Looks at what a block adds to a stream: its `residualOutput` less its `residualInput`, `[batch, tokens, dim]`.
+  public mutating func readDelta(
+    _ blocks: BlockPattern, of stream: StreamID, in passes: PassFilter = .conditional, _ body: @escaping Read
+  ) {
+    let place = blocks.text.contains(".") ? blocks.text : "\(blocks.text).*"
+    let entered = Box()
+    read("\(place).\(stream).residualInput", in: passes) { tokens, _, _ in entered.tensor = tokens }
+    read("\(place).\(stream).residualOutput", in: passes) { tokens, site, pass in
+      if let before = entered.tensor { body(tokens - before, site, pass) }
+      entered.tensor = nil
+    }
+  }
+
+  private final class Box { var tensor: Tensor? }
 
   /// Replaces a site's tensor by one of the same shape, which `Site.Point` gives.
   public mutating func rewrite(_ sites: SitePattern, in passes: PassFilter = .every, _ body: @escaping Rewrite) {
@@ -54,15 +71,44 @@ public struct HookPlan {
   }
 
   /// Computes attention, or changes what goes into or comes out of `next`, the default. The function returns one output
-  /// per query of the call, `[batch, heads, tokens, headDim]`.
-  public mutating func attend(_ blocks: BlockPattern, in passes: PassFilter = .every, _ body: @escaping Attend) {
-    entries.append(Entry(action: .attend(blocks, body), passes: passes))
+  /// per query of the call, `[batch, heads, tokens, headDim]`. Streams that read the same streams share a call; a block
+  /// with riders makes several.
+  ///
+  /// - Parameter part: which of a block's attentions
+  public mutating func attend(
+    _ blocks: BlockPattern, part: AttentionCall.Part = .joint, in passes: PassFilter = .every,
+    _ body: @escaping Attend
+  ) {
+    entries.append(Entry(action: .attend(blocks, part, body), passes: passes))
+  }
+
+  /// Looks at what the model would give if it ended with a block: its output layers, applied to the image tokens that leave
+  /// the block. The layers are the model's own, with this pass's conditioning; after the last block it is the output itself.
+  public mutating func readOut(
+    _ blocks: BlockPattern, in passes: PassFilter = .conditional, _ body: @escaping ReadOut
+  ) {
+    entries.append(Entry(action: .readOut(blocks, body), passes: passes))
   }
 
   /// Adds a stream of tokens. Its sites then exist, in the blocks it travels through.
   public mutating func board(_ rider: Rider, in passes: PassFilter = .conditional) {
     entries.append(Entry(action: .board(rider), passes: passes))
   }
+}
+
+/// What the model's output layers make of the tokens that leave a block.
+public struct ReadOutView {
+  /// What the model predicts (the velocity, the noise), in the shape of its output.
+  public let prediction: Tensor
+  let toClean: ((Tensor) -> Tensor)?
+
+  public init(prediction: Tensor, toClean: ((Tensor) -> Tensor)? = nil) {
+    self.prediction = prediction
+    self.toClean = toClean
+  }
+
+  /// The clean latents that the prediction stands for, x̂₀; nil outside of a run with a sampler.
+  public var clean: Tensor? { toClean?(prediction) }
 }
 
 /// Which passes a function is called in.

@@ -11,6 +11,13 @@ public final class HookRun {
   /// How often each site's processors were called.
   public private(set) var fired: [Site: Int] = [:]
 
+  /// The output layers of the model with the conditioning of the pass that is running: image tokens leaving a block,
+  /// `[batch, tokens, dim]`, to the model's output. A model sets it before its blocks run.
+  public var readOut: ((Tensor) -> Tensor)?
+  /// From a prediction to the clean latents it stands for, at the latents of the pass that is running. A run with a sampler
+  /// sets it.
+  public var predictedClean: ((Tensor) -> Tensor)?
+
   private let blocks: [BlockID]
   private let entries: [Entry]
   private let table: [BlockID: BlockHooks]
@@ -107,10 +114,17 @@ extension HookRun {
   }
 
   /// The processors that replace attention, outermost first, around the default.
-  func attend(_ call: AttentionCall, _ hooks: ArraySlice<BlockHooks.Hook<HookPlan.Attend>>) -> [Tensor] {
-    guard let hook = hooks.first else { return call.compute() }
+  ///
+  /// - Parameter computed: set to what the default was given; left alone where nobody calls it
+  func attend(
+    _ call: AttentionCall, _ hooks: ArraySlice<BlockHooks.Hook<HookPlan.Attend>>, computed: inout AttentionCall
+  ) -> [Tensor] {
+    guard let hook = hooks.first else {
+      computed = call
+      return call.compute()
+    }
     calls[hook.entry] += 1
-    let outputs = hook.body(call, pass) { attend($0, hooks.dropFirst()) }
+    let outputs = hook.body(call, pass) { attend($0, hooks.dropFirst(), computed: &computed) }
     // The default gives as many heads and values as the sources have.
     let expected = call.queries.map {
       [$0.tensor.shape[0], $0.tensor.shape[1], $0.tensor.shape[2], call.sources[0].value.shape[3]]
@@ -136,6 +150,15 @@ extension HookRun {
     }
   }
 
+  func readOut(_ tokens: Tensor, _ block: BlockID, _ hooks: [BlockHooks.Hook<HookPlan.ReadOut>]) {
+    guard let readOut else { tensorFailure("readOut in block \(block): this model gives HookRun no output layers") }
+    let output = ReadOutView(prediction: readOut(tokens), toClean: predictedClean)
+    for hook in hooks {
+      calls[hook.entry] += 1
+      hook.body(output, block, pass)
+    }
+  }
+
   func observe(_ view: BlockView, _ hooks: [BlockHooks.Hook<HookPlan.Observe>]) {
     for hook in hooks {
       calls[hook.entry] += 1
@@ -149,7 +172,8 @@ extension HookPlan.Entry {
   var what: String {
     switch action {
     case .read(let pattern, _), .rewrite(let pattern, _): "'\(pattern)'"
-    case .edit(let pattern, _), .observe(let pattern, _), .attend(let pattern, _): "'\(pattern)'"
+    case .edit(let pattern, _), .observe(let pattern, _), .readOut(let pattern, _), .attend(let pattern, _, _):
+      "'\(pattern)'"
     case .board(let rider): "stream '\(rider.id)'"
     }
   }

@@ -7,6 +7,12 @@ public protocol JointBlock: Sendable {
   func half(for stream: StreamID) -> Int
   /// How attention multiplies: `.bf16` where the weights are.
   var attentionPrecision: AttentionPrecision { get }
+  /// What the logits are multiplied by; nil, unless given, for `1 / sqrt(headDim)`.
+  var attentionScale: Float? { get }
+}
+
+extension JointBlock {
+  public var attentionScale: Float? { nil }
 }
 
 /// One modality's half of a block, cut at the attention call. Streams that share its weights come together, so that
@@ -25,6 +31,14 @@ public protocol JointBlockHalf: Sendable {
   /// - Returns: new tokens per input, `[batch, tokens, dim]`; nil when this half ends at the attention (the text
   ///   half of SD3's last block)
   func update(_ inputs: [UpdateInput<Saved>]) -> [Tensor]?
+
+  /// The layer that takes the attention output, heads side by side, to the width of the residual: what a head gives is its
+  /// share of the product. nil, unless given, where there is none.
+  var attentionProjection: Linear? { get }
+}
+
+extension JointBlockHalf {
+  public var attentionProjection: Linear? { nil }
 }
 
 /// What a stream brings to the first half of a block.

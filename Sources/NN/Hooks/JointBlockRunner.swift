@@ -37,13 +37,14 @@ public func runJointBlock(_ block: any JointBlock, _ id: BlockID, _ streams: ino
     return (slots: slots, update: opened.update)
   }
   var ready = lanes.compactMap { $0 }
-  attend(&ready, id, block.attentionPrecision, run, hooks)
-  review(&ready, id, block.attentionPrecision, taps, run, hooks)
+  attend(&ready, id, block, run, hooks)
+  review(&ready, id, taps, run, hooks)
 
   for (slots, update) in updates {
     guard let updated = update(slots.map { ready[$0].output }) else { continue }
     for (slot, tokens) in zip(slots, updated) { streams[present[slot]].tokens = taps[slot](.residualOutput, tokens) }
   }
+  if let run, let hooks, !hooks.readOuts.isEmpty { run.readOut(streams[.image].tokens, id, hooks.readOuts) }
 }
 
 /// A stream between the two halves of a block.
@@ -52,11 +53,17 @@ private struct Lane {
   let reads: Set<StreamID>
   let query, key, value: Tensor
   let rotatedQuery, rotatedKey: Tensor
+  let keyMask: Tensor?
+  let projection: Linear?
+  /// What gave its output; nil for a stream that reads nobody.
+  var call: AttentionCall?
   var output: Tensor
 
-  init<Saved>(_ stream: Stream, _ projection: Projection<Saved>, _ tap: Tap) {
+  init<Saved>(_ stream: Stream, _ projection: Projection<Saved>, _ outputProjection: Linear?, _ tap: Tap) {
     id = stream.id
     reads = stream.reads
+    keyMask = stream.keyMask
+    self.projection = outputProjection
     let query = tap(.query, projection.query), key = tap(.key, projection.key)
     value = tap(.value, projection.value)
     rotatedQuery = stream.rotary.map { tap(.rotatedQuery, $0.rotate(query)) } ?? query
@@ -75,7 +82,8 @@ private func open<Half: JointBlockHalf>(
   let projections = half.project(
     riding.map { stream, tap in
       HalfInput(
-        tokens: stream.tokens, conditioning: stream.conditioning, processedAs: stream.processedAs, tap: tap)
+        tokens: stream.tokens, conditioning: tap(.conditioning, stream.conditioning), processedAs: stream.processedAs,
+        tap: tap)
     })
   guard projections.count == riding.count else {
     tensorFailure("\(Half.self).project in block \(id): \(projections.count) projections of \(riding.count) streams")
@@ -94,7 +102,7 @@ private func open<Half: JointBlockHalf>(
     }
     return updated
   }
-  return (zip(riding, projections).map { Lane($0.stream, $1, $0.tap) }, update)
+  return (zip(riding, projections).map { Lane($0.stream, $1, half.attentionProjection, $0.tap) }, update)
 }
 
 private func check<Half, Saved>(_ projection: Projection<Saved>, _ half: Half.Type, _ stream: Stream, _ id: BlockID) {
@@ -113,26 +121,36 @@ private func check<Half, Saved>(_ projection: Projection<Saved>, _ half: Half.Ty
 /// Fills in every lane's output: lanes that read the same streams share one attention call; one that reads nobody
 /// keeps its values (the paper's "neither" ablation).
 private func attend(
-  _ lanes: inout [Lane], _ id: BlockID, _ precision: AttentionPrecision, _ run: HookRun?, _ hooks: BlockHooks?
+  _ lanes: inout [Lane], _ id: BlockID, _ block: any JointBlock, _ run: HookRun?, _ hooks: BlockHooks?
 ) {
   for (reads, group) in grouped(lanes.indices, by: { lanes[$0].reads }) {
-    let call = AttentionCall(
+    var call = AttentionCall(
       block: id, queries: group.map { .init(stream: lanes[$0].id, tensor: lanes[$0].rotatedQuery) },
       sources: lanes.filter { reads.contains($0.id) }.map { .init(stream: $0.id, key: $0.rotatedKey, value: $0.value) },
-      scale: nil, precision: precision)
+      scale: block.attentionScale, precision: block.attentionPrecision)
     if call.sources.isEmpty { continue }
-    let outputs = run.map { $0.attend(call, hooks?.replacements[...] ?? []) } ?? call.compute()
-    for (lane, output) in zip(group, outputs) { lanes[lane].output = output }
+    for source in lanes where reads.contains(source.id) {
+      guard let mask = source.keyMask else { continue }
+      for query in group { call.hide(mask, query: lanes[query].id, key: source.id) }
+    }
+    var computed = call
+    let outputs =
+      run?.attend(call, hooks?.replacements[.joint]?[...] ?? [], computed: &computed) ?? call.compute()
+    for (lane, output) in zip(group, outputs) { (lanes[lane].output, lanes[lane].call) = (output, computed) }
+  }
+}
+
+extension AttentionCall {
+  /// - Parameter mask: of the keys that may be seen, `[batch or 1, tokens]`
+  fileprivate mutating func hide(_ mask: Tensor, query: StreamID, key: StreamID) {
+    forbid(mask.logicalNot().reshaped(mask.shape[0], 1, 1, mask.shape[1]), query: query, key: key)
   }
 }
 
 /// The phases around the attention outputs: every `edit`, the `attentionOutput` sites, every `observe`.
-private func review(
-  _ lanes: inout [Lane], _ id: BlockID, _ precision: AttentionPrecision, _ taps: [Tap], _ run: HookRun?,
-  _ hooks: BlockHooks?
-) {
+private func review(_ lanes: inout [Lane], _ id: BlockID, _ taps: [Tap], _ run: HookRun?, _ hooks: BlockHooks?) {
   guard let run, let hooks else { return }
-  var view = hooks.needsView ? BlockView(id, precision, lanes) : nil
+  var view = hooks.needsView ? BlockView(id, lanes) : nil
   if var edited = view {
     run.edit(&edited, hooks.edits)
     view = edited
@@ -145,15 +163,14 @@ private func review(
 }
 
 extension BlockView {
-  fileprivate init(_ block: BlockID, _ precision: AttentionPrecision, _ lanes: [Lane]) {
-    id = block
-    self.precision = precision
-    streams = lanes.map {
-      .init(
-        id: $0.id, reads: $0.reads, query: $0.query, key: $0.key, value: $0.value, rotatedQuery: $0.rotatedQuery,
-        rotatedKey: $0.rotatedKey, output: $0.output)
-    }
-    scale = 1 / Float(lanes[0].query.shape[3]).squareRoot()
+  fileprivate init(_ block: BlockID, _ lanes: [Lane]) {
+    self.init(
+      block,
+      streams: lanes.map {
+        StreamView(
+          id: $0.id, reads: $0.reads, query: $0.query, key: $0.key, value: $0.value, rotatedQuery: $0.rotatedQuery,
+          rotatedKey: $0.rotatedKey, output: $0.output, projection: $0.projection, call: $0.call)
+      })
   }
 }
 

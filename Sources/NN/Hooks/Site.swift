@@ -42,6 +42,13 @@ public struct Site: Hashable, Sendable, CustomStringConvertible {
   public enum Point: String, Sendable, CaseIterable {
     /// Tokens entering the block, `[batch, tokens, dim]`.
     case residualInput
+    /// What the block's adaptive norms are told of timestep and prompt, `[batch, dim]`.
+    case conditioning
+    /// What the norm before attention makes of it, `[batch, dim]` each; `attentionGate` is what the branch is multiplied by
+    /// (FLUX's single blocks: attention and MLP together).
+    case attentionShift, attentionScale, attentionGate
+    /// The same of the MLP; absent where it runs beside the attention.
+    case mlpShift, mlpScale, mlpGate
     /// Tokens after the adaptive norm that precedes attention, `[batch, tokens, dim]`.
     case modulated
     /// After QK-norm and before rotation, `[batch, heads, tokens, headDim]`.
@@ -54,8 +61,15 @@ public struct Site: Hashable, Sendable, CustomStringConvertible {
     case attentionOutput
     /// The same four of a second, image-only attention (SD3.5 Medium).
     case dualQuery, dualKey, dualValue, dualAttentionOutput
+    /// Attention output after the output projection and before the gate, `[batch, tokens, dim]`; absent where the
+    /// projection is not the attention's alone (FLUX's single blocks). Its share per head: `BlockView.StreamView.projectedHeads`.
+    case attentionProjected
+    /// Tokens between attention and MLP, `[batch, tokens, dim]`; absent where these run side by side.
+    case residualMiddle
     /// Tokens after the adaptive norm that precedes the MLP, `[batch, tokens, dim]`.
     case mlpInput
+    /// The MLP's neurons after the activation function, `[batch, tokens, mlpDim]`.
+    case mlpHidden
     /// What the MLP gives, before its gate, `[batch, tokens, dim]`.
     case mlpOutput
     /// Tokens leaving the block, `[batch, tokens, dim]`.

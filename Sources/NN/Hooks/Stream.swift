@@ -15,10 +15,12 @@ public struct Stream: Sendable {
   public var reads: Set<StreamID>
   /// The block families it travels through; nil for all.
   public var families: Set<String>?
+  /// Which of its tokens others may see, `bool`, `[batch or 1, tokens]`: false for padding. nil for all.
+  public var keyMask: Tensor?
 
   public init(
     _ id: StreamID, tokens: Tensor, conditioning: Tensor, rotary: RotaryTable? = nil, processedAs: StreamID? = nil,
-    reads: Set<StreamID>, families: Set<String>? = nil
+    reads: Set<StreamID>, families: Set<String>? = nil, keyMask: Tensor? = nil
   ) {
     self.id = id
     self.tokens = tokens
@@ -27,6 +29,7 @@ public struct Stream: Sendable {
     self.processedAs = processedAs ?? id
     self.reads = reads
     self.families = families
+    self.keyMask = keyMask
   }
 
   /// A rider's stream.

@@ -13,6 +13,19 @@ public struct Tap {
     return run.visit(Site(block, stream, point), tensor, wanting)
   }
 
+  /// A second attention of this stream among its own tokens, through the processors that change it, and through its site.
+  ///
+  /// - Parameter projection: query, key and value, each `[batch, heads, tokens, headDim]`
+  /// - Returns: `[batch, heads, tokens, headDim]`
+  public func dualAttention<Saved>(_ projection: Projection<Saved>, precision: AttentionPrecision) -> Tensor {
+    let call = AttentionCall(
+      block: block, part: .dual, queries: [.init(stream: stream, tensor: projection.query)],
+      sources: [.init(stream: stream, key: projection.key, value: projection.value)], precision: precision)
+    var computed = call
+    let output = run?.attend(call, hooks?.replacements[.dual]?[...] ?? [], computed: &computed) ?? call.compute()
+    return self(.dualAttentionOutput, output[0])
+  }
+
   /// Whether anybody wants this point: lets a block fuse past it when nobody does.
   public func wants(_ point: Site.Point) -> Bool { hooks?.sites[Site(block, stream, point)] != nil }
 }

@@ -1,16 +1,68 @@
 import Tensor
 
+// The ends of a block's two branches, in one pass over the weights, with the sites on the way. Whether or not a site is wanted,
+// the arithmetic is the same.
+
 extension FeedForward {
-  /// `residual + gate * mlp(x)` at the end of a block, in one pass over the weights, with the `mlpOutput` sites of the
-  /// inputs. Whether or not a site is wanted, the arithmetic is the same.
+  /// `residual + gate * mlp(x)`, with the sites `mlpHidden` and `mlpOutput` of the inputs.
   ///
   /// - Parameters:
   ///   - xs: per input `[batch, tokens, dim]`, modulated
   ///   - gates: per input `[batch, dim]`
   ///   - residuals: per input `[batch, tokens, dim]`
   public func callAsFunction(_ xs: [Tensor], gates: [Tensor], residuals: [Tensor], taps: [Tap]) -> [Tensor] {
-    guard taps.contains(where: { $0.wants(.mlpOutput) }) else { return self(xs, gates: gates, residuals: residuals) }
-    let outputs = zip(taps, down(hidden(xs))).map { $0(.mlpOutput, $1) }
+    let hidden = zip(taps, hidden(xs)).map { $0(.mlpHidden, $1) }
+    return down(hidden, gates: gates, residuals: residuals, taps: taps, at: .mlpOutput)
+  }
+}
+
+extension Linear {
+  /// `residual + gate * (x Wᵀ + b)` of an attention's output projection, with the sites `attentionProjected` and
+  /// `residualMiddle` of the inputs.
+  ///
+  /// - Parameters:
+  ///   - xs: per input `[batch, tokens, heads * headDim]`
+  ///   - gates: per input `[batch, dim]`
+  ///   - residuals: per input `[batch, tokens, dim]`
+  public func callAsFunction(_ xs: [Tensor], gates: [Tensor], residuals: [Tensor], taps: [Tap]) -> [Tensor] {
+    let tokens = self(xs, gates: gates, residuals: residuals, taps: taps, at: .attentionProjected)
+    return zip(taps, tokens).map { $0(.residualMiddle, $1) }
+  }
+
+  fileprivate func callAsFunction(
+    _ xs: [Tensor], gates: [Tensor], residuals: [Tensor], taps: [Tap], at point: Site.Point
+  ) -> [Tensor] {
+    guard taps.contains(where: { $0.wants(point) }) else { return self(xs, gates: gates, residuals: residuals) }
+    let outputs = zip(taps, self(xs)).map { $0(point, $1) }
     return outputs.indices.map { residuals[$0].adding(outputs[$0], gatedBy: gates[$0].expanded(axis: 1)) }
+  }
+}
+
+extension AdaLayerNormZero.Modulation {
+  /// As the processors leave it.
+  public func visited(by tap: Tap) -> Self {
+    Self(
+      shiftAttention: tap(.attentionShift, shiftAttention), scaleAttention: tap(.attentionScale, scaleAttention),
+      gateAttention: tap(.attentionGate, gateAttention), shiftMLP: tap(.mlpShift, shiftMLP),
+      scaleMLP: tap(.mlpScale, scaleMLP), gateMLP: tap(.mlpGate, gateMLP))
+  }
+}
+
+extension AdaLayerNormZeroSingle.Modulation {
+  /// As the processors leave it.
+  public func visited(by tap: Tap) -> Self {
+    Self(shift: tap(.attentionShift, shift), scale: tap(.attentionScale, scale), gate: tap(.attentionGate, gate))
+  }
+}
+
+extension CogVideoXLayerNormZero.Modulation {
+  /// As the processors leave that of the attention.
+  public func visitedAtAttention(by tap: Tap) -> Self {
+    Self(shift: tap(.attentionShift, shift), scale: tap(.attentionScale, scale), gate: tap(.attentionGate, gate))
+  }
+
+  /// As the processors leave that of the MLP.
+  public func visitedAtMLP(by tap: Tap) -> Self {
+    Self(shift: tap(.mlpShift, shift), scale: tap(.mlpScale, scale), gate: tap(.mlpGate, gate))
   }
 }

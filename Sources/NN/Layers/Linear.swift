@@ -60,6 +60,20 @@ public struct Linear: Sendable {
     return results
   }
 
+  /// What every part of the input gives of the product, without the bias: inputs side by side that are multiplied by their
+  /// own columns alone.
+  ///
+  /// - Parameter parts: `[..., part]`, whose widths add up to the inputs, or to the first of them
+  /// - Returns: one for each part, `[..., outputs]`
+  public func shares(_ parts: [Tensor]) -> [Tensor] {
+    var column = 0
+    return parts.map { part in
+      let width = part.shape.last ?? 0
+      defer { column += width }
+      return product([LinearInput(part)], columns: column..<column + width, bias: nil)[0]
+    }
+  }
+
   /// The product with some columns of the weight. A quantised weight is never unpacked as a whole.
   private func product(
     _ inputs: [LinearInput], columns: Range<Int>? = nil, bias: Tensor?, activation: Activation = .identity

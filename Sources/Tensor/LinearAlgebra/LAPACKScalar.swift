@@ -12,6 +12,8 @@ protocol LAPACKScalar: TensorScalar, BinaryFloatingPoint {
   ) -> Int32
   /// Eigenvalues `w` of a symmetric matrix, of which the upper triangle is read; vectors in `a` when `job` is `V`.
   static func syevd(_ job: Character, _ n: Int, _ a: Pointer, _ w: Pointer) -> Int32
+  /// Eigenvalues of any square matrix, real and imaginary parts.
+  static func geev(_ n: Int, _ a: Pointer, _ real: Pointer, _ imaginary: Pointer) -> Int32
   static func geqrf(_ m: Int, _ n: Int, _ a: Pointer, _ tau: Pointer) -> Int32
   static func orgqr(_ m: Int, _ n: Int, _ k: Int, _ a: Pointer, _ tau: Pointer) -> Int32
   /// `A = Uᵀ U`, of the upper triangle.
@@ -54,6 +56,11 @@ extension Float: LAPACKScalar {
 
   static func syevd(_ job: Character, _ n: Int, _ a: Pointer, _ w: Pointer) -> Int32 {
     LAPACKE_ssyevd(LAPACK_COL_MAJOR, job.lapack, Character("U").lapack, Int32(n), a, n.leading, w)
+  }
+
+  static func geev(_ n: Int, _ a: Pointer, _ real: Pointer, _ imaginary: Pointer) -> Int32 {
+    let none = Character("N").lapack
+    return LAPACKE_sgeev(LAPACK_COL_MAJOR, none, none, Int32(n), a, n.leading, real, imaginary, nil, 1, nil, 1)
   }
 
   static func geqrf(_ m: Int, _ n: Int, _ a: Pointer, _ tau: Pointer) -> Int32 {
@@ -113,6 +120,11 @@ extension Double: LAPACKScalar {
 
   static func syevd(_ job: Character, _ n: Int, _ a: Pointer, _ w: Pointer) -> Int32 {
     LAPACKE_dsyevd(LAPACK_COL_MAJOR, job.lapack, Character("U").lapack, Int32(n), a, n.leading, w)
+  }
+
+  static func geev(_ n: Int, _ a: Pointer, _ real: Pointer, _ imaginary: Pointer) -> Int32 {
+    let none = Character("N").lapack
+    return LAPACKE_dgeev(LAPACK_COL_MAJOR, none, none, Int32(n), a, n.leading, real, imaginary, nil, 1, nil, 1)
   }
 
   static func geqrf(_ m: Int, _ n: Int, _ a: Pointer, _ tau: Pointer) -> Int32 {

@@ -48,6 +48,20 @@ extension Tensor {
     return try x.dtype == .f64 ? x.eigen(Double.self, "N").values : x.eigen(Float.self, "N").values
   }
 
+  /// Eigenvalues of square matrices that need not be symmetric: complex numbers, pairs of conjugates next to each other.
+  public struct Eigenvalues: Sendable {
+    /// `[…, n]`, in LAPACK's order.
+    public var real, imaginary: Tensor
+    /// Absolute values, largest first, `[…, n]`.
+    public var moduli: Tensor { (real.squared() + imaginary.squared()).squareRoot().sorted(descending: true) }
+  }
+
+  /// The eigenvalues of `[…, n, n]` (LAPACK `geev`).
+  public func eigenvalues() throws(LinearAlgebraError) -> Eigenvalues {
+    let x = forLAPACK("eigenvalues")
+    return try x.dtype == .f64 ? x.eigenvalues(Double.self) : x.eigenvalues(Float.self)
+  }
+
   /// `A = Q · R`.
   public struct QRDecomposition: Sendable {
     /// Orthonormal columns, `[…, rows, k]`; `k` is `rows` when complete, else the smaller extent.
@@ -132,6 +146,23 @@ extension Tensor {
       return reason(Scalar.syevd(job, n, matrix, w + index * n)) { _ in .notConverged }
     }
     return (values, vectors.transposed())
+  }
+
+  private func eigenvalues<Scalar: LAPACKScalar>(_ type: Scalar.Type) throws(LinearAlgebraError) -> Eigenvalues {
+    let n = squareExtent("eigenvalues"), lead = leadingShape()
+    let (real, realPointer) = Tensor.scratch(lead + [n], as: Scalar.self)
+    let (imaginary, imaginaryPointer) = Tensor.scratch(lead + [n], as: Scalar.self)
+    if n == 0 { return Eigenvalues(real: real, imaginary: imaginary) }
+    let (input, a) = scratch(as: Scalar.self)
+    try withExtendedLifetime(input) { () throws(LinearAlgebraError) in
+      try forEachMatrix(lead.reduce(1, *), "eigenvalues") { index in
+        let matrix = a + index * n * n
+        if let bad = firstNotFinite(matrix, n, n) { return bad }
+        let info = Scalar.geev(n, matrix, realPointer + index * n, imaginaryPointer + index * n)
+        return reason(info) { _ in .notConverged }
+      }
+    }
+    return Eigenvalues(real: real, imaginary: imaginary)
   }
 
   private func qr<Scalar: LAPACKScalar>(
