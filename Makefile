@@ -11,7 +11,7 @@ swift_files := Package.swift Benchmarks/Package.swift Sources Tests Benchmarks/S
 bench := Benchmarks/.build/release/bench
 quiet_build := swift build -c release --quiet
 
-.PHONY: help setup build install demo test sanitize fuzz bench bench-peers peer-check bench-build docs format lint clean
+.PHONY: help setup build install demo test sanitize fuzz bench bench-peers peer-check bench-build bench-check docs format lint clean
 
 help:
 	@echo 'make demo         a picture and its concept maps by the model that comes along, into demo/'
@@ -58,6 +58,11 @@ fuzz: setup
 
 bench-build: setup
 	@cd Benchmarks && $(quiet_build) --product bench
+
+# Nothing is timed: every operation against its reference, and the harness's own tests.
+bench-check: bench-build
+	@cd Benchmarks && swift test -c release --quiet --disable-xctest
+	@$(bench) run --check
 
 bench: bench-build
 	@$(bench) run $(BENCH_ARGS)
