@@ -13,9 +13,9 @@ def random_caption(scene: Scene, r: random.Random) -> str:
     r.shuffle(objects)
     kind = r.random()
     if kind < 0.10 and objects:
-        return _noun(objects[0], r) if r.random() < 0.5 else objects[0].word
+        return noun(objects[0], r) if r.random() < 0.5 else objects[0].word
     if kind < 0.13:
-        return _place(scene, r).split(" ", 1)[-1]
+        return place(scene, r).split(" ", 1)[-1]
     if kind < 0.36:
         words = [thing.word for thing in objects]
         words += r.sample(scene.backgrounds, r.randint(0, len(scene.backgrounds)))
@@ -24,9 +24,9 @@ def random_caption(scene: Scene, r: random.Random) -> str:
     if len(objects) >= 2 and r.random() < 0.4:
         text = _relation(objects[0], objects[1], r)
     else:
-        text = r.choice([" and ", " and ", ", ", " with "]).join(_noun(o, r) for o in objects)
+        text = r.choice([" and ", " and ", ", ", " with "]).join(noun(o, r) for o in objects)
     if r.random() < 0.75:
-        text = _if_short(text + r.choice([" ", " ", ", "]) + _place(scene, r), text)
+        text = _if_short(text + r.choice([" ", " ", ", "]) + place(scene, r), text)
     if r.random() < 0.1:
         text = _if_short(r.choice(["a picture of ", "a scene with ", "there is "]) + text, text)
     return text
@@ -34,24 +34,29 @@ def random_caption(scene: Scene, r: random.Random) -> str:
 
 def full_caption(scene: Scene) -> str:
     """Names everything in the scene, and the colour of what has not its usual one."""
-    nouns = []
-    for thing in scene.objects:
-        unusual = thing.colour != USUAL_COLOUR[thing.word]
-        noun = f"{thing.colour} {thing.word}" if unusual else thing.word
-        nouns.append(("an " if noun[0] in "aeiou" else "a ") + noun)
+    things = " and ".join(full_noun(thing) for thing in scene.objects)
+    return f"{things} {full_place(scene)}"
+
+
+def full_place(scene: Scene) -> str:
     if len(scene.backgrounds) == 2:
         upper, lower = scene.backgrounds
-        place = f"on the {lower} under the {upper}"
-    else:
-        place = f"{_preposition(scene.backgrounds[0])} the {scene.backgrounds[0]}"
-    return f"{' and '.join(nouns)} {place}"
+        return f"on the {lower} under the {upper}"
+    return f"{_preposition(scene.backgrounds[0])} the {scene.backgrounds[0]}"
+
+
+def full_noun(thing: SceneObject) -> str:
+    """With its colour if that is not the usual one."""
+    unusual = thing.colour != USUAL_COLOUR[thing.word]
+    text = f"{thing.colour} {thing.word}" if unusual else thing.word
+    return ("an " if text[0] in "aeiou" else "a ") + text
 
 
 def _if_short(longer: str, shorter: str) -> str:
     return longer if len(longer.split()) <= MAX_WORDS else shorter
 
 
-def _noun(thing: SceneObject, r: random.Random) -> str:
+def noun(thing: SceneObject, r: random.Random) -> str:
     unusual = thing.colour != USUAL_COLOUR[thing.word]
     text = thing.word
     if thing.colour in COLOURS and r.random() < (0.9 if unusual else 0.12):
@@ -66,7 +71,7 @@ def _preposition(background: str) -> str:
     return "in" if background in UPPER else "on"
 
 
-def _place(scene: Scene, r: random.Random) -> str:
+def place(scene: Scene, r: random.Random) -> str:
     the = r.choice(["the ", "the ", ""])
     if len(scene.backgrounds) == 2 and r.random() < 0.5:
         upper, lower = scene.backgrounds
@@ -92,4 +97,4 @@ def _relation(one: SceneObject, other: SceneObject, r: random.Random) -> str:
         relation = "above" if dy < 0 else r.choice(["below", "under"])
     if r.random() < 0.2:
         relation = "next to"
-    return f"{_noun(one, r)} {relation} {_noun(other, r)}"
+    return f"{noun(one, r)} {relation} {noun(other, r)}"

@@ -1,4 +1,4 @@
-"""The world of tiny-flux: its words, and where things are in a scene.
+"""The world of the tiny models: its words, and where things are in a scene.
 
 A scene is one background, or an upper one above a lower one, and one or two large objects. Every
 object word has a usual appearance (sun: yellow disc with rays; tree: green crown on a brown
@@ -79,11 +79,7 @@ class Scene:
 
 def make_scene(seed: int) -> Scene:
     r = random.Random(seed)
-    if r.random() < 0.22:
-        backgrounds, horizon = (r.choice(BACKGROUNDS),), 0.0
-    else:
-        backgrounds = (r.choice(UPPER), r.choice(LOWER))
-        horizon = r.uniform(0.36, 0.68)
+    backgrounds, horizon = pick_backgrounds(r)
     tilt = r.uniform(-0.05, 0.05)
     wave = (r.uniform(0, 0.03), r.uniform(1, 3), r.uniform(0, 6.28))
     texture = r.randrange(1 << 30)
@@ -97,13 +93,20 @@ def make_scene(seed: int) -> Scene:
         objects.append(
             SceneObject(
                 word,
-                _pick_colour(word, r),
+                pick_colour(word, r),
                 *(x, y, radius),
                 rotation=r.uniform(-0.2, 0.2),
                 shade=r.uniform(-10, 10),
             )
         )
     return Scene(seed, backgrounds, horizon, tilt, wave, texture, tuple(objects))
+
+
+def pick_backgrounds(r: random.Random) -> tuple[tuple[str, ...], float]:
+    """Upper and lower with the height of the lower one's edge, or only one."""
+    if r.random() < 0.22:
+        return (r.choice(BACKGROUNDS),), 0.0
+    return (r.choice(UPPER), r.choice(LOWER)), r.uniform(0.36, 0.68)
 
 
 def _find_place(
@@ -123,7 +126,7 @@ def _find_place(
     return None
 
 
-def _pick_colour(word: str, r: random.Random) -> str:
+def pick_colour(word: str, r: random.Random) -> str:
     usual = USUAL_COLOUR[word]
     if r.random() >= 0.2:
         return usual

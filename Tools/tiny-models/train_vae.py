@@ -1,32 +1,54 @@
-"""Trains the autoencoder on the pool.
+"""Trains an autoencoder, of pictures or of clips, on its pool.
 
-in:   WORK/pool.npy
-out:  WORK/vae/                diffusers AutoencoderKL, with scaling and shift measured
-      WORK/vae-checkpoint.pt   from which an interrupted run goes on; the end is the same
+in:   WORK/pool.npy, or WORK/clips.npy
+out:  WORK/vae/          diffusers AutoencoderKL, with scaling and shift measured
+      WORK/video-vae/    diffusers AutoencoderKLCogVideoX, with its scaling
+      WORK/OUT.pt        from which an interrupted run goes on; the end is the same
 
-A step sees 16 random crops of 64 pixels, every eighth one 4 whole pictures.
+A step sees 16 random crops of 64 pixels, every eighth one 4 whole pictures; of clips 6 random
+crops of 32 pixels or one whole clip, all frames.
 """
 
 import math
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL
 from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from checkpoints import Stateful, load_checkpoint, save_checkpoint, step_seed
 from common import argument_parser, made_by
+from autoencoder import image_tensor, new_vae
 from device import Device, add_device_arguments
-from models import image_tensor, new_vae
-from scenes import SIZE
+from video_autoencoder import clip_tensor, new_video_vae
 
 WARMUP = 50
 KL_WEIGHT = 2e-4
 LOG_EVERY = 50
+
+
+@dataclass(frozen=True)
+class Task:
+    pool: str
+    script: str  # makes the pool
+    out: str
+    new: Callable[[], nn.Module]
+    tensor: Callable[[np.ndarray], Tensor]  # rows of the pool as the autoencoder takes them
+    crops: tuple[int, int]  # number, and pixels of a side
+    whole: int  # pictures or clips of every eighth step
+
+
+TASKS = {
+    "pictures": Task("pool.npy", "make_pool.py", "vae", new_vae, image_tensor, (16, 64), 4),
+    "clips": Task(
+        "clips.npy", "make_clips.py", "video-vae", new_video_vae, clip_tensor, (6, 32), 1
+    ),
+}
 
 
 class KernelMuon(torch.optim.Muon):
@@ -44,7 +66,7 @@ class KernelMuon(torch.optim.Muon):
         super().step()
 
 
-def make_optimizers(vae: AutoencoderKL, lr: float) -> tuple[KernelMuon, torch.optim.AdamW]:
+def make_optimizers(vae: nn.Module, lr: float) -> tuple[KernelMuon, torch.optim.AdamW]:
     """Muon for all matrices and kernels save the first and last of both halves, which AdamW has."""
     inner: list[nn.Parameter] = []
     others: list[nn.Parameter] = []
@@ -55,29 +77,32 @@ def make_optimizers(vae: AutoencoderKL, lr: float) -> tuple[KernelMuon, torch.op
     return KernelMuon(inner, lr), adamw
 
 
-def batch(pool: np.ndarray, seed: int, step: int) -> Tensor:
-    """Pictures of a step, [batch, 3, side, side]; a function of seed and step only."""
+def batch(task: Task, pool: np.ndarray, seed: int, step: int) -> Tensor:
+    """Pictures of a step, [batch, 3, side, side], or clips; a function of seed and step only."""
     rng = np.random.default_rng(step_seed(seed, step))
-    count, side = (4, SIZE) if step % 8 == 7 else (16, SIZE // 2)
+    size = pool.shape[-2]
+    count, side = (task.whole, size) if step % 8 == 7 else task.crops
     crops = []
     for index in rng.integers(0, len(pool), count):
-        y, x = rng.integers(0, SIZE - side + 1, 2)
-        crop = pool[index, y : y + side, x : x + side]
-        crops.append(crop[:, ::-1] if rng.random() < 0.5 else crop)
-    return image_tensor(np.stack(crops))
+        y, x = rng.integers(0, size - side + 1, 2)
+        crop = pool[index, ..., y : y + side, x : x + side, :]
+        crops.append(crop[..., ::-1, :] if rng.random() < 0.5 else crop)
+    return task.tensor(np.stack(crops))
 
 
 def losses(
-    vae: AutoencoderKL, images: Tensor, noise: torch.Generator, device: Device
+    vae: nn.Module, images: Tensor, noise: torch.Generator, device: Device
 ) -> tuple[Tensor, Tensor]:
     """The loss, and the mean squared error in it."""
     with device.autocast():
-        moments = vae.encoder(images)
+        moments = vae.encode(images).latent_dist.parameters
     posterior = DiagonalGaussianDistribution(moments.float())
     latents = posterior.sample(noise)
     with device.autocast():
-        decoded = vae.decoder(latents)
+        decoded = vae.decode(latents).sample
     error = decoded.float() - images
+    if error.ndim == 5:  # frames one by one
+        error = error.transpose(1, 2).flatten(0, 1)
     square = error.pow(2).mean()
     # The blurred difference keeps flat regions in their colour.
     reconstruction = error.abs().mean() + 2 * square + 0.5 * F.avg_pool2d(error, 4).abs().mean()
@@ -86,11 +111,13 @@ def losses(
 
 
 @torch.no_grad()
-def measure_latents(vae: AutoencoderKL, pool: np.ndarray, device: Device) -> tuple[float, float]:
+def measure_latents(
+    task: Task, vae: nn.Module, pool: np.ndarray, device: Device
+) -> tuple[float, float]:
     """Scaling and shift that bring latents to unit variance and zero mean."""
     means = []
-    for start in range(0, min(512, len(pool)), 16):
-        images = image_tensor(pool[start : start + 16]).to(device.name)
+    for start in range(0, min(64 * task.whole, len(pool)), task.whole):
+        images = task.tensor(pool[start : start + task.whole]).to(device.name)
         means.append(vae.encode(images).latent_dist.mode())
     latents = torch.cat(means)
     return round(1 / latents.std().item(), 5), round(latents.mean().item(), 5)
@@ -98,6 +125,7 @@ def measure_latents(vae: AutoencoderKL, pool: np.ndarray, device: Device) -> tup
 
 def main() -> None:
     parser = argument_parser(__doc__)
+    parser.add_argument("task", choices=TASKS, help="what to encode")
     parser.add_argument("--steps", type=int, default=1000, help="optimiser steps")
     parser.add_argument("--lr", type=float, default=3e-3, help="learning rate at its highest")
     parser.add_argument("--seed", type=int, default=0, help="of weights, crops and noise")
@@ -105,12 +133,13 @@ def main() -> None:
     add_device_arguments(parser, autocast=True)
     args = parser.parse_args()
     device = Device.from_arguments(args)
-    pool = np.load(made_by("make_pool.py", args.work / "pool.npy"), mmap_mode="r")
+    task = TASKS[args.task]
+    pool = np.load(made_by(task.script, args.work / task.pool), mmap_mode="r")
 
     torch.manual_seed(args.seed)
-    vae = new_vae().to(device.name)
+    vae = task.new().to(device.name)
     muon, adamw = make_optimizers(vae, args.lr)
-    checkpoint: Path = args.work / "vae-checkpoint.pt"
+    checkpoint: Path = args.work / f"{task.out}.pt"
     state: dict[str, Stateful] = {"vae": vae, "muon": muon, "adamw": adamw}
     settings = {"seed": args.seed, "lr": args.lr, "steps": args.steps}
     first = load_checkpoint(checkpoint, state, settings)
@@ -121,7 +150,7 @@ def main() -> None:
         for group in muon.param_groups + adamw.param_groups:
             decay = 0.5 + 0.5 * math.cos(math.pi * step / args.steps)
             group["lr"] = args.lr * min(1, (step + 1) / WARMUP) * decay + 1e-5
-        images = batch(pool, args.seed, step).to(device.name)
+        images = batch(task, pool, args.seed, step).to(device.name)
         noise = torch.Generator().manual_seed(step_seed(args.seed, step))
         loss, square = losses(vae, images, noise, device)
         vae.zero_grad()
@@ -139,10 +168,12 @@ def main() -> None:
         if (step + 1) % args.save_every == 0 or step + 1 == args.steps:
             save_checkpoint(checkpoint, state, settings, step + 1)
 
-    scaling, shift = measure_latents(vae, pool, device)
-    vae.register_to_config(scaling_factor=scaling, shift_factor=shift)
-    vae.save_pretrained(args.work / "vae")
-    print(f"{args.work / 'vae'}: scaling {scaling}, shift {shift}")
+    scaling, shift = measure_latents(task, vae, pool, device)
+    vae.register_to_config(scaling_factor=scaling)
+    if args.task == "pictures":  # CogVideoX knows no shift
+        vae.register_to_config(shift_factor=shift)
+    vae.save_pretrained(args.work / task.out)
+    print(f"{args.work / task.out}: scaling {scaling}, mean {shift}")
 
 
 if __name__ == "__main__":

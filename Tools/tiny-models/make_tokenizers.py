@@ -1,8 +1,9 @@
-"""Builds the two tokenizers, in the files FLUX.1 has; every word of the vocabulary is one token.
+"""Builds the tokenizers, in the files large models have; every word is one token.
 
 in:   nothing
 out:  WORK/tokenizers/tokenizer      CLIP: byte-level BPE (vocab.json, merges.txt, tokenizer.json)
       WORK/tokenizers/tokenizer_2    T5: SentencePiece unigram (spiece.model, tokenizer.json)
+      WORK/tokenizers/clips          T5's for clips, which has words of motion too
 """
 
 import json
@@ -16,15 +17,16 @@ import sentencepiece
 from transformers import CLIPTokenizer, T5TokenizerFast
 
 from captions import random_caption
+from clip_captions import clip_caption
+from clips import CLIP_VOCABULARY, make_clip
 from common import argument_parser
 from scenes import VOCABULARY, make_scene
-from sizes import CLIP_TOKENS, TEXT_TOKENS
+from sizes import FLUX_CLIP_TOKENS, TEXT_TOKENS
 
 
-def build_t5(folder: Path, captions: int) -> T5TokenizerFast:
-    """Trained on captions of scenes that are in no other set, and on each word alone."""
-    lines = [random_caption(make_scene(seed), random.Random(seed)) for seed in range(captions)]
-    lines += VOCABULARY * 200
+def build_t5(folder: Path, captions: list[str], vocabulary: list[str]) -> T5TokenizerFast:
+    """Trained on captions, and on each word alone."""
+    lines = captions + vocabulary * 200
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         text = Path(scratch, "captions.txt")
@@ -60,7 +62,7 @@ def build_clip(folder: Path) -> CLIPTokenizer:
     (folder / "vocab.json").write_text(json.dumps(vocabulary, ensure_ascii=False))
     lines = "".join(f"{a} {b}\n" for a, b in merges)
     (folder / "merges.txt").write_text("#version: 0.2\n" + lines)
-    tokenizer = CLIPTokenizer.from_pretrained(folder, model_max_length=CLIP_TOKENS)
+    tokenizer = CLIPTokenizer.from_pretrained(folder, model_max_length=FLUX_CLIP_TOKENS)
     tokenizer.save_pretrained(folder)
     return tokenizer
 
@@ -99,13 +101,21 @@ def main() -> None:
     parser.add_argument("--captions", type=int, default=60_000, help="captions to train T5's on")
     args = parser.parse_args()
     folder: Path = args.work / "tokenizers"
-    t5 = build_t5(folder / "tokenizer_2", args.captions)
+    # Of scenes that are in no other set.
+    seeds = [(seed, random.Random(seed)) for seed in range(args.captions)]
+    of_scenes = [random_caption(make_scene(seed), r) for seed, r in seeds]
+    t5 = build_t5(folder / "tokenizer_2", of_scenes, VOCABULARY)
     clip = build_clip(folder / "tokenizer")
+    of_clips = [clip_caption(make_clip(seed), r) for seed, r in seeds]
+    clips = build_t5(folder / "clips", of_clips, CLIP_VOCABULARY)
     for word in VOCABULARY:
         # Each word comes with an end token, CLIP's with a start token too.
         if len(t5(word).input_ids) != 2 or len(clip(word).input_ids) != 3:
             print(f"note: {word!r} is several tokens: {t5.tokenize(word)}, {clip.tokenize(word)}")
-    print(f"{len(clip)} CLIP and {len(t5)} T5 tokens in {folder}")
+    for word in CLIP_VOCABULARY:
+        if len(clips(word).input_ids) != 2:
+            print(f"note: {word!r} is several tokens: {clips.tokenize(word)}")
+    print(f"{len(clip)} CLIP, {len(t5)} T5 and {len(clips)} T5 tokens for clips in {folder}")
 
 
 if __name__ == "__main__":

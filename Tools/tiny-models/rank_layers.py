@@ -1,4 +1,4 @@
-"""Ranks all sets of double blocks by how good the maps of their attention outputs are.
+"""Ranks all sets of blocks by how good the maps of their attention outputs are.
 
 in:   an exported model; a folder of scenes, which should not be those it will be measured on
 out:  printed, best first: means over scenes and noise levels. Give the set you choose to
@@ -13,27 +13,25 @@ import numpy as np
 from common import argument_parser
 from device import Device, add_device_arguments
 from evaluate import scene_maps
-from metrics import score
 
 COLUMNS = ("acc", "miou", "map", "obj_miou", "obj_map")
 
 
 def main() -> None:
     parser = argument_parser(__doc__)
-    parser.add_argument("--model", type=Path, help="exported folder (default: WORK/tiny-flux)")
+    parser.add_argument("--model", type=Path, required=True, help="exported folder")
     parser.add_argument("--scenes", type=Path, required=True, help="folder of scenes")
     parser.add_argument("--top", type=int, default=20, help="sets to print")
     add_device_arguments(parser)
     args = parser.parse_args()
-    model: Path = args.model or args.work / "tiny-flux"
     values: dict[tuple[int, ...], list[list[float]]] = {}
-    for scene in scene_maps(model, args.scenes, Device.from_arguments(args)):
+    for scene in scene_maps(args.model, args.scenes, Device.from_arguments(args)):
         maps = scene.maps["output"]
         blocks, levels = range(maps.shape[0]), range(maps.shape[1])
         for size in range(1, len(blocks) + 1):
             for chosen in combinations(blocks, size):
                 averaged = maps[list(chosen)].mean(0)
-                figures = [score(averaged[level], scene.truth) for level in levels]
+                figures = [scene.score(averaged[level]) for level in levels]
                 rows = [[figure.get(name, np.nan) for name in COLUMNS] for figure in figures]
                 values.setdefault(chosen, []).extend(rows)
     means = {chosen: np.nanmean(rows, 0) for chosen, rows in values.items()}

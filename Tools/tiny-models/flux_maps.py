@@ -11,14 +11,9 @@ import math
 import torch
 from diffusers import FluxTransformer2DModel
 from diffusers.models.embeddings import apply_rotary_emb
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
-# The maps of a block, each [batch, concepts, image tokens]:
-#   output    concept attention output . image attention output, before the output projections
-#   cross     image query . concept key, without rotary embedding, summed over the heads
-#   cross_ck  concept query . image key, likewise
-SPACES = ("output", "cross", "cross_ck")
+from attention_parts import attend, image_qkv, text_qkv, update
 
 
 @torch.no_grad()
@@ -35,7 +30,7 @@ def concept_maps(
 
     image [batch, image tokens, 64], text [batch, text tokens, 128], pooled [batch, 64],
     levels of noise [batch], positions [image tokens, 3], concepts [batch, concepts, 128].
-    Returns for every block its maps by space.
+    Returns for every block its maps by space, as `PictureModel.concept_maps`.
     """
     x, text = transformer.x_embedder(image), transformer.context_embedder(text)
     concepts = transformer.context_embedder(concepts)
@@ -49,17 +44,17 @@ def concept_maps(
         image_in, *image_modulation = block.norm1(x, emb=conditioning)
         text_in, *text_modulation = block.norm1_context(text, emb=conditioning)
         concept_in, *concept_modulation = block.norm1_context(concepts, emb=unconditional)
-        q_image, k_image, v_image = _image_qkv(attn, image_in)
-        q_text, k_text, v_text = _text_qkv(attn, text_in)
-        q_concept, k_concept, v_concept = _text_qkv(attn, concept_in)
+        q_image, k_image, v_image = image_qkv(attn, image_in)
+        q_text, k_text, v_text = text_qkv(attn, text_in)
+        q_concept, k_concept, v_concept = text_qkv(attn, concept_in)
         q_turned = apply_rotary_emb(q_image, rotary, sequence_dim=2)
         k_turned = apply_rotary_emb(k_image, rotary, sequence_dim=2)
 
         keys, values = torch.cat([k_text, k_turned], 2), torch.cat([v_text, v_image], 2)
-        text_out = _attend(q_text, keys, values)
-        image_out = _attend(q_turned, keys, values)
+        text_out = attend(q_text, keys, values)
+        image_out = attend(q_turned, keys, values)
         keys, values = torch.cat([k_concept, k_turned], 2), torch.cat([v_concept, v_image], 2)
-        concept_out = _attend(q_concept, keys, values)
+        concept_out = attend(q_concept, keys, values)
 
         scale = 1 / math.sqrt(q_image.shape[-1])
         maps.append(
@@ -69,43 +64,8 @@ def concept_maps(
                 "cross_ck": (q_concept @ k_image.transpose(-1, -2)).sum(1) * scale,
             }
         )
-        x = _update(x, image_out, image_modulation, attn.to_out[0], block.norm2, block.ff)
+        x = update(x, image_out, image_modulation, attn.to_out[0], block.norm2, block.ff)
         to_text = (attn.to_add_out, block.norm2_context, block.ff_context)
-        text = _update(text, text_out, text_modulation, *to_text)
-        concepts = _update(concepts, concept_out, concept_modulation, *to_text)
+        text = update(text, text_out, text_modulation, *to_text)
+        concepts = update(concepts, concept_out, concept_modulation, *to_text)
     return maps
-
-
-def _heads(x: Tensor, attn: nn.Module) -> Tensor:
-    """[batch, tokens, heads * dim] as [batch, heads, tokens, dim]."""
-    return x.unflatten(-1, (attn.heads, -1)).transpose(1, 2)
-
-
-def _image_qkv(attn: nn.Module, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    q, k, v = (_heads(project(x), attn) for project in (attn.to_q, attn.to_k, attn.to_v))
-    return attn.norm_q(q), attn.norm_k(k), v
-
-
-def _text_qkv(attn: nn.Module, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    projections = (attn.add_q_proj, attn.add_k_proj, attn.add_v_proj)
-    q, k, v = (_heads(project(x), attn) for project in projections)
-    return attn.norm_added_q(q), attn.norm_added_k(k), v
-
-
-def _attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """[batch, tokens, heads * dim]"""
-    return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
-
-
-def _update(
-    x: Tensor,
-    attention: Tensor,
-    modulation: list[Tensor],
-    project: nn.Module,
-    norm: nn.Module,
-    feed_forward: nn.Module,
-) -> Tensor:
-    """The second half of a block for one stream."""
-    gate_attention, shift, scale, gate_mlp = (m[:, None] for m in modulation)
-    x = x + gate_attention * project(attention)
-    return x + gate_mlp * feed_forward(norm(x) * (1 + scale) + shift)

@@ -1,10 +1,11 @@
-"""Draws a scene: the picture, and for every pixel the word that is seen there."""
+"""Draws scenes and clips, and for every pixel the word that is seen there."""
 
 import math
 
 import numpy as np
 from PIL import Image, ImageDraw
 
+from clips import CLIP_SIZE, FRAMES, Clip
 from scenes import SIZE, STANDING, WORDS, Scene, SceneObject
 
 Colour = tuple[int, int, int]
@@ -47,48 +48,74 @@ STROKES: dict[str, tuple[int, int, int, int]] = {
 def render(scene: Scene) -> tuple[np.ndarray, np.ndarray]:
     """The picture, u8 [SIZE, SIZE, 3], and its labels, u8 [SIZE, SIZE], indices in WORDS."""
     rng = np.random.default_rng(scene.texture)
-    picture = _background(scene.backgrounds[0], rng)
-    labels = np.full((SIZE, SIZE), WORDS.index(scene.backgrounds[0]), np.uint8)
-    if len(scene.backgrounds) == 2:
-        below = _below_horizon(scene)
-        picture = picture * (1 - below) + _background(scene.backgrounds[1], rng) * below
-        labels[below[..., 0] > 0.5] = WORDS.index(scene.backgrounds[1])
+    picture, labels = _backgrounds(scene, SIZE, rng)
     for thing in scene.objects:
         _draw(thing, picture, labels)
     picture = picture + rng.normal(0, 1.5, picture.shape)
     return np.clip(picture, 0, 255).astype(np.uint8), labels
 
 
-def _background(word: str, rng: np.random.Generator) -> np.ndarray:
+def render_clip(clip: Clip) -> tuple[np.ndarray, np.ndarray]:
+    """The frames, u8 [FRAMES, CLIP_SIZE, CLIP_SIZE, 3], and their labels, u8 without the last axis.
+
+    Only the objects move: the backgrounds and the grain are the same in all frames.
+    """
+    rng = np.random.default_rng(clip.scene.texture)
+    background, labels_behind = _backgrounds(clip.scene, CLIP_SIZE, rng)
+    grain = rng.normal(0, 1.5, background.shape)
+    frames, labels = [], []
+    for frame in range(FRAMES):
+        picture, seen = background.copy(), labels_behind.copy()
+        for thing in clip.objects_at(frame / (FRAMES - 1)):
+            _draw(thing, picture, seen)
+        frames.append(np.clip(picture + grain, 0, 255).astype(np.uint8))
+        labels.append(seen)
+    return np.stack(frames), np.stack(labels)
+
+
+def _backgrounds(
+    scene: Scene, size: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    picture = _background(scene.backgrounds[0], size, rng)
+    labels = np.full((size, size), WORDS.index(scene.backgrounds[0]), np.uint8)
+    if len(scene.backgrounds) == 2:
+        below = _below_horizon(scene, size)
+        picture = picture * (1 - below) + _background(scene.backgrounds[1], size, rng) * below
+        labels[below[..., 0] > 0.5] = WORDS.index(scene.backgrounds[1])
+    return picture, labels
+
+
+def _background(word: str, size: int, rng: np.random.Generator) -> np.ndarray:
     top, bottom = GRADIENTS[word]
-    down = np.linspace(0, 1, SIZE, dtype=np.float32)[:, None, None]
+    down = np.linspace(0, 1, size, dtype=np.float32)[:, None, None]
     picture = np.asarray(top, np.float32) * (1 - down) + np.asarray(bottom, np.float32) * down
-    picture = np.repeat(picture, SIZE, 1)
+    picture = np.repeat(picture, size, 1)
     clouds = Image.fromarray(rng.normal(0, 5.0, (6, 6)).astype(np.float32))
-    picture = picture + np.asarray(clouds.resize((SIZE, SIZE), Image.Resampling.BICUBIC))[..., None]
+    picture = picture + np.asarray(clouds.resize((size, size), Image.Resampling.BICUBIC))[..., None]
     count, brightness, width, height = STROKES[word]
-    for _ in range(count):
-        x, y = rng.integers(0, SIZE, 2)
+    for _ in range(count * size // SIZE):
+        x, y = rng.integers(0, size, 2)
         picture[y : y + height, x : x + width] += brightness
     return picture
 
 
-def _below_horizon(scene: Scene) -> np.ndarray:
-    """How much of each pixel lies below the horizon, [SIZE, SIZE, 1]."""
-    x = (np.arange(SIZE) + 0.5) / SIZE
+def _below_horizon(scene: Scene, size: int) -> np.ndarray:
+    """How much of each pixel lies below the horizon, [size, size, 1]."""
+    x = (np.arange(size) + 0.5) / size
     amplitude, frequency, phase = scene.wave
     edge = scene.horizon + scene.tilt * (x - 0.5)
     edge = edge + amplitude * np.sin(2 * math.pi * frequency * x + phase)
-    return np.clip((np.arange(SIZE)[:, None] + 0.5) - edge[None] * SIZE + 0.5, 0, 1)[..., None]
+    return np.clip((np.arange(size)[:, None] + 0.5) - edge[None] * size + 0.5, 0, 1)[..., None]
 
 
 def _draw(thing: SceneObject, picture: np.ndarray, labels: np.ndarray) -> None:
-    x, y, radius = thing.x * SIZE, thing.y * SIZE, thing.radius * SIZE
+    size = len(picture)
+    x, y, radius = thing.x * size, thing.y * size, thing.radius * size
     rotation = thing.rotation * (0.3 if thing.word in STANDING else 1.0)
     cos, sin = math.cos(rotation) * radius, math.sin(rotation) * radius
     reach = 1.35 * radius
     left, top = max(0, int(x - reach)), max(0, int(y - reach))
-    right, bottom = min(SIZE, int(x + reach) + 2), min(SIZE, int(y + reach) + 2)
+    right, bottom = min(size, int(x + reach) + 2), min(size, int(y + reach) + 2)
     box = (slice(top, bottom), slice(left, right))
     light = ((np.arange(top, bottom)[:, None] - y) / radius * -10 + thing.shade)[..., None]
     covered = np.zeros((bottom - top, right - left), np.float32)

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from common import argument_parser, made_by, written_whole
 from device import Device, add_device_arguments
-from models import encode_images, image_tensor
+from autoencoder import encode_images, image_tensor
 
 BATCH = 16
 

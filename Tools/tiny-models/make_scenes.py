@@ -7,7 +7,8 @@ out:  OUT/NNN.png            pictures, 128 x 128
       OUT/evaluation.json    per scene: prompt, concepts (its words, an object and a background it
                              does not have) and seed of the noise; the noise levels
 
-The default seeds give the scenes embedded in the package, pixel by pixel.
+The default seeds give tiny-flux's embedded scenes, pixel by pixel; tiny-sd3's are
+`--family sd3 --count 50 --first-seed 62000000`.
 """
 
 import random
@@ -21,7 +22,7 @@ from captions import full_caption
 from common import argument_parser, write_json
 from drawing import render
 from scenes import BACKGROUNDS, HELD_OUT_SEED, OBJECTS, SIZE, WORDS, Scene, make_scene
-from sizes import IMAGE_TOKENS, TEXT_TOKENS, TOKEN_CHANNELS
+from sizes import NOISE_SHAPES, TEXT_TOKENS
 
 NOISE_LEVELS = [0.3, 0.5, 0.7, 0.85]
 
@@ -49,21 +50,30 @@ def describe(scene: Scene, labels: np.ndarray, name: str) -> dict[str, Any]:
 
 def plan(scene: Scene, name: str) -> dict[str, Any]:
     """An entry of evaluation.json."""
+    return {"image": f"{name}.png", "prompt": full_caption(scene), **concepts_and_noise(scene)}
+
+
+def concepts_and_noise(scene: Scene) -> dict[str, Any]:
     noise_seed = scene.seed - HELD_OUT_SEED
     r = random.Random(noise_seed)
     absent_object = r.choice([word for word in OBJECTS if word not in scene.words])
     absent_background = r.choice([word for word in BACKGROUNDS if word not in scene.words])
-    return {
-        "image": f"{name}.png",
-        "prompt": full_caption(scene),
-        "concepts": [*scene.words, absent_object, absent_background],
-        "noise_seed": noise_seed,
-    }
+    concepts = [*scene.words, absent_object, absent_background]
+    return {"concepts": concepts, "noise_seed": noise_seed}
+
+
+def save_mask(labels: np.ndarray, path: Path) -> None:
+    mask = Image.fromarray(labels).convert("P")
+    mask.putpalette(palette())
+    mask.save(path, optimize=True)
 
 
 def main() -> None:
     parser = argument_parser(__doc__)
     parser.add_argument("--out", type=Path, help="folder to write (default: WORK/scenes)")
+    parser.add_argument(
+        "--family", choices=NOISE_SHAPES, default="flux", help="model to measure: shape of its noise"
+    )
     parser.add_argument("--count", type=int, default=100, help="scenes")
     parser.add_argument("--first-seed", type=int, default=61_000_000, help="seed of the first")
     args = parser.parse_args()
@@ -74,9 +84,7 @@ def main() -> None:
         scene, name = make_scene(args.first_seed + index), f"{index:03d}"
         picture, labels = render(scene)
         Image.fromarray(picture).save(out / f"{name}.png", optimize=True)
-        mask = Image.fromarray(labels).convert("P")
-        mask.putpalette(palette())
-        mask.save(out / f"{name}_mask.png", optimize=True)
+        save_mask(labels, out / f"{name}_mask.png")
         descriptions.append(describe(scene, labels, name))
         plans.append(plan(scene, name))
     manifest = {
@@ -89,7 +97,7 @@ def main() -> None:
     write_json(out / "manifest.json", manifest)
     evaluation = {
         "noise_levels": NOISE_LEVELS,
-        "noise_shape": [1, IMAGE_TOKENS, TOKEN_CHANNELS],
+        "noise_shape": NOISE_SHAPES[args.family],
         "max_sequence_length": TEXT_TOKENS,
         "scenes": plans,
     }
