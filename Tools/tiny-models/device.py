@@ -1,9 +1,13 @@
 """Where the arithmetic happens: CPU or CUDA, in float32 or with bfloat16 autocast."""
 
 import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
+from torch.nn import functional as F
 
 
 def add_device_arguments(parser: argparse.ArgumentParser, autocast: bool = False) -> None:
@@ -34,3 +38,34 @@ class Device:
 
     def autocast(self) -> torch.autocast:
         return torch.autocast(self.name, torch.bfloat16, enabled=self.bf16)
+
+    @contextmanager
+    def training_attention(self) -> Iterator[None]:
+        """On a CPU, attention as plain products.
+
+        PyTorch's fused kernel for CPUs takes two to five times as long at these sizes, most of it
+        backwards; half of all training time went there.
+        """
+        fused = F.scaled_dot_product_attention
+
+        def attention(
+            query: Tensor,
+            key: Tensor,
+            value: Tensor,
+            attn_mask: Tensor | None = None,
+            dropout_p: float = 0.0,
+            is_causal: bool = False,
+            scale: float | None = None,
+            **others: bool,
+        ) -> Tensor:
+            if attn_mask is not None or is_causal or dropout_p:
+                return fused(query, key, value, attn_mask, dropout_p, is_causal, scale=scale)
+            scale = query.shape[-1] ** -0.5 if scale is None else scale
+            weights = ((query * scale) @ key.transpose(-1, -2)).softmax(-1)
+            return weights.to(value.dtype) @ value
+
+        F.scaled_dot_product_attention = attention if self.name == "cpu" else fused
+        try:
+            yield
+        finally:
+            F.scaled_dot_product_attention = fused

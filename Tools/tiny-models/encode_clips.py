@@ -20,10 +20,11 @@ BATCH = 4
 @torch.no_grad()
 def main() -> None:
     parser = argument_parser(__doc__)
+    parser.add_argument("--count", type=int, help="clips to encode; all unless given")
     add_device_arguments(parser, autocast=True)
     args = parser.parse_args()
     device = Device.from_arguments(args)
-    clips = np.load(made_by("make_clips.py", args.work / "clips.npy"), mmap_mode="r")
+    clips = np.load(made_by("make_clips.py", args.work / "clips.npy"), mmap_mode="r")[: args.count]
     folder = made_by("train_vae.py clips", args.work / "video-vae")
     vae = AutoencoderKLCogVideoX.from_pretrained(folder).to(device.name).eval()
     parts = []

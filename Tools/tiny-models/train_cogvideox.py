@@ -147,15 +147,16 @@ def main() -> None:
         stage = (1, args.batch_frame) if step < args.steps_frame else (None, args.batch_clip)
         return losses(trainee, draw_batch(latents, *stage, args.seed, step), device)
 
-    train(
-        trainee,
-        steps=args.steps_frame + args.steps_clip,
-        step_loss=step_loss,
-        validate=lambda average: validate(average, latents, device),
-        checkpoint=args.work / "cogvideox.pt",
-        settings={name: getattr(args, name) for name in ("batch_frame", "batch_clip")},
-        args=args,
-    )
+    with device.training_attention():
+        train(
+            trainee,
+            steps=args.steps_frame + args.steps_clip,
+            step_loss=step_loss,
+            validate=lambda average: validate(average, latents, device),
+            checkpoint=args.work / "cogvideox.pt",
+            settings={name: getattr(args, name) for name in ("batch_frame", "batch_clip")},
+            args=args,
+        )
 
 
 if __name__ == "__main__":

@@ -172,15 +172,16 @@ def main() -> None:
         stage = (64, args.batch_64) if step < args.steps_64 else (128, args.batch_128)
         return losses(trainee, draw_batch(latents, *stage, args.seed, step), device)
 
-    train(
-        trainee,
-        steps=args.steps_64 + args.steps_128,
-        step_loss=step_loss,
-        validate=lambda average: validate(average, latents, device),
-        checkpoint=args.work / f"{args.family}.pt",
-        settings={name: getattr(args, name) for name in ("batch_64", "batch_128")},
-        args=args,
-    )
+    with device.training_attention():
+        train(
+            trainee,
+            steps=args.steps_64 + args.steps_128,
+            step_loss=step_loss,
+            validate=lambda average: validate(average, latents, device),
+            checkpoint=args.work / f"{args.family}.pt",
+            settings={name: getattr(args, name) for name in ("batch_64", "batch_128")},
+            args=args,
+        )
 
 
 if __name__ == "__main__":
