@@ -30,7 +30,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "sd3": {"width": SIZE, "height": SIZE, "steps": 24, "guidance": 3},
     "cogvideox": CLIP_SETTINGS,
 }
-LAYERS = {"flux": [0, 2], "sd3": [1, 2, 3], "cogvideox": [1, 2, 3]}
+LAYERS = {"flux": [0, 2], "sd3": [1, 3], "cogvideox": [0, 1]}
 NAMES = {"flux": "tiny-flux", "sd3": "tiny-sd3", "cogvideox": "tiny-cogvideox"}
 
 

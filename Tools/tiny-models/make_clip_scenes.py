@@ -74,7 +74,6 @@ def main() -> None:
     write_json(out / "manifest.json", manifest)
     evaluation = {
         "noise_levels": NOISE_LEVELS,
-        "noise_shape": [1, (FRAMES - 1) // 4 + 1, 16, CLIP_SIZE // 4, CLIP_SIZE // 4],
         "max_sequence_length": TEXT_TOKENS,
         "scenes": plans,
     }

@@ -22,7 +22,7 @@ from captions import full_caption
 from common import argument_parser, write_json
 from drawing import render
 from scenes import BACKGROUNDS, HELD_OUT_SEED, OBJECTS, SIZE, WORDS, Scene, make_scene
-from sizes import NOISE_SHAPES, TEXT_TOKENS
+from sizes import PACKED_NOISE_SHAPES, TEXT_TOKENS
 
 NOISE_LEVELS = [0.3, 0.5, 0.7, 0.85]
 
@@ -72,7 +72,7 @@ def main() -> None:
     parser = argument_parser(__doc__)
     parser.add_argument("--out", type=Path, help="folder to write (default: WORK/scenes)")
     parser.add_argument(
-        "--family", choices=NOISE_SHAPES, default="flux", help="model to measure: shape of its noise"
+        "--family", choices=["flux", "sd3"], default="flux", help="model to measure: shape of its noise"
     )
     parser.add_argument("--count", type=int, default=100, help="scenes")
     parser.add_argument("--first-seed", type=int, default=61_000_000, help="seed of the first")
@@ -95,12 +95,10 @@ def main() -> None:
         "scenes": descriptions,
     }
     write_json(out / "manifest.json", manifest)
-    evaluation = {
-        "noise_levels": NOISE_LEVELS,
-        "noise_shape": NOISE_SHAPES[args.family],
-        "max_sequence_length": TEXT_TOKENS,
-        "scenes": plans,
-    }
+    evaluation: dict[str, Any] = {"noise_levels": NOISE_LEVELS}
+    if args.family in PACKED_NOISE_SHAPES:
+        evaluation["noise_shape"] = PACKED_NOISE_SHAPES[args.family]
+    evaluation |= {"max_sequence_length": TEXT_TOKENS, "scenes": plans}
     write_json(out / "evaluation.json", evaluation)
     print(f"{args.count} scenes in {out}")
 

@@ -1,8 +1,8 @@
 """Ranks all sets of blocks by how good the maps of their attention outputs are.
 
 in:   an exported model; a folder of scenes, which should not be those it will be measured on
-out:  printed, best first: means over scenes and noise levels. Give the set you choose to
-      `export.py --layers`.
+out:  printed, best first by the sum of the columns: means over scenes and noise levels. Give the
+      set you choose to `export.py --layers`.
 """
 
 from itertools import combinations
@@ -35,8 +35,8 @@ def main() -> None:
                 rows = [[figure.get(name, np.nan) for name in COLUMNS] for figure in figures]
                 values.setdefault(chosen, []).extend(rows)
     means = {chosen: np.nanmean(rows, 0) for chosen, rows in values.items()}
-    best = sorted(means, key=lambda chosen: -means[chosen][[0, 2, 4]].sum())
-    print("ranked by acc + map + obj_map\n" + "".join(f"{name:>9}" for name in COLUMNS))
+    best = sorted(means, key=lambda chosen: -means[chosen].sum())
+    print("ranked by the sum of\n" + "".join(f"{name:>9}" for name in COLUMNS))
     for chosen in best[: args.top]:
         columns = "".join(f"{value:9.3f}" for value in means[chosen])
         print(columns, ",".join(map(str, chosen)))

@@ -7,8 +7,6 @@ LATENT_CHANNELS = 16
 TOKEN_CHANNELS = 4 * LATENT_CHANNELS  # a token is 2 x 2 latents, which are 8 x 8 pixels
 GRID = 16  # tokens per side of a 128-pixel picture
 IMAGE_TOKENS = GRID * GRID
-# Of the noise that evaluation draws: packed where the family's pipeline packs latents.
-NOISE_SHAPES = {
-    "flux": [1, IMAGE_TOKENS, TOKEN_CHANNELS],
-    "sd3": [1, LATENT_CHANNELS, 2 * GRID, 2 * GRID],
-}
+# Of the noise that evaluation draws for a family whose pipeline packs latents; the others draw it
+# in the latents' own shape.
+PACKED_NOISE_SHAPES = {"flux": [1, IMAGE_TOKENS, TOKEN_CHANNELS]}

@@ -6,7 +6,8 @@ out:  WORK/vae/          diffusers AutoencoderKL, with scaling and shift measure
       WORK/OUT.pt        from which an interrupted run goes on; the end is the same
 
 A step sees 16 random crops of 64 pixels, every eighth one 4 whole pictures; of clips 6 random
-crops of 32 pixels or one whole clip, all frames.
+crops of 32 pixels or one whole clip, all frames. With --decoder-only a trained decoder is trained
+further; the encoder stays as it is, and with it all latents.
 """
 
 import math
@@ -70,7 +71,8 @@ def make_optimizers(vae: nn.Module, lr: float) -> tuple[KernelMuon, torch.optim.
     """Muon for all matrices and kernels save the first and last of both halves, which AdamW has."""
     inner: list[nn.Parameter] = []
     others: list[nn.Parameter] = []
-    for name, parameter in vae.named_parameters():
+    trained = ((n, p) for n, p in vae.named_parameters() if p.requires_grad)
+    for name, parameter in trained:
         is_inner = parameter.ndim >= 2 and "conv_in" not in name and "conv_out" not in name
         (inner if is_inner else others).append(parameter)
     adamw = torch.optim.AdamW(others, lr=lr, betas=(0.9, 0.99), weight_decay=0)
@@ -130,6 +132,7 @@ def main() -> None:
     parser.add_argument("--lr", type=float, default=3e-3, help="learning rate at its highest")
     parser.add_argument("--seed", type=int, default=0, help="of weights, crops and noise")
     parser.add_argument("--save-every", type=int, default=100, help="steps between checkpoints")
+    parser.add_argument("--decoder-only", action="store_true", help="leave the encoder as it is")
     add_device_arguments(parser, autocast=True)
     args = parser.parse_args()
     device = Device.from_arguments(args)
@@ -138,8 +141,13 @@ def main() -> None:
 
     torch.manual_seed(args.seed)
     vae = task.new().to(device.name)
-    muon, adamw = make_optimizers(vae, args.lr)
     checkpoint: Path = args.work / f"{task.out}.pt"
+    if args.decoder_only:
+        trained = made_by(f"train_vae.py {args.task}", args.work / task.out)
+        vae = type(vae).from_pretrained(trained).to(device.name).train()
+        vae.encoder.requires_grad_(False)
+        checkpoint = args.work / f"{task.out}-decoder.pt"
+    muon, adamw = make_optimizers(vae, args.lr)
     state: dict[str, Stateful] = {"vae": vae, "muon": muon, "adamw": adamw}
     settings = {"seed": args.seed, "lr": args.lr, "steps": args.steps}
     first = load_checkpoint(checkpoint, state, settings)
@@ -168,12 +176,13 @@ def main() -> None:
         if (step + 1) % args.save_every == 0 or step + 1 == args.steps:
             save_checkpoint(checkpoint, state, settings, step + 1)
 
-    scaling, shift = measure_latents(task, vae, pool, device)
-    vae.register_to_config(scaling_factor=scaling)
-    if args.task == "pictures":  # CogVideoX knows no shift
-        vae.register_to_config(shift_factor=shift)
+    if not args.decoder_only:
+        scaling, shift = measure_latents(task, vae, pool, device)
+        vae.register_to_config(scaling_factor=scaling)
+        if args.task == "pictures":  # CogVideoX knows no shift
+            vae.register_to_config(shift_factor=shift)
     vae.save_pretrained(args.work / task.out)
-    print(f"{args.work / task.out}: scaling {scaling}, mean {shift}")
+    print(f"{args.work / task.out}: scaling {vae.config.scaling_factor}")
 
 
 if __name__ == "__main__":
