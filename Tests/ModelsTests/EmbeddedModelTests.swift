@@ -1,4 +1,6 @@
 import EmbeddedModels
+import Formats
+import Foundation
 import Models
 import Tensor
 import Testing
@@ -21,6 +23,20 @@ import Testing
     // Channel by channel, 0 … 1: grass is greener than it is blue, and a night is dark.
     #expect(grass[1].mean().item > grass[2].mean().item)
     #expect(night.mean().item < grass.mean().item)
+  }
+
+  /// The pictures are diffusers', by `sample.py` of the scripts that train the models, which rounds elsewhere.
+  @Test(arguments: [EmbeddedModel.tinyFlux, .tinySD3])
+  func theSameSeedGivesThePictureOfDiffusers(model: EmbeddedModel) throws {
+    let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+      .appendingPathComponent("Fixtures/embedded_models")
+    let expected = try Image.read(path: folder.appendingPathComponent("\(model.rawValue).png").path)
+    var request = GenerationRequest("a boat on the sea under the sky")
+    request.seeds = [1]
+    let picture = try openPipeline(model.rawValue).generate(request).image()
+    #expect(picture.shape == expected.shape)
+    let difference = (picture.converted(to: .f32) - expected.converted(to: .f32)).absolute()
+    #expect(difference.amax().item <= 16 && difference.mean().item <= 0.5)
   }
 
   @Test(arguments: EmbeddedModel.allCases)

@@ -72,7 +72,10 @@ def main() -> None:
     parser = argument_parser(__doc__)
     parser.add_argument("--out", type=Path, help="folder to write (default: WORK/scenes)")
     parser.add_argument(
-        "--family", choices=["flux", "sd3"], default="flux", help="model to measure: shape of its noise"
+        "--family",
+        choices=["flux", "sd3"],
+        default="flux",
+        help="model to measure: shape of its noise",
     )
     parser.add_argument("--count", type=int, default=100, help="scenes")
     parser.add_argument("--first-seed", type=int, default=61_000_000, help="seed of the first")
