@@ -5,6 +5,8 @@ import Models
 public enum EmbeddedModel: String, Sendable, CaseIterable {
   /// A small FLUX trained on drawn scenes; see its `MODEL_CARD.md`.
   case tinyFlux = "tiny-flux"
+  /// A small Stable Diffusion 3.5 trained on the same world; see its `MODEL_CARD.md`.
+  case tinySD3 = "tiny-sd3"
 
   /// Its folder in the diffusers layout.
   ///

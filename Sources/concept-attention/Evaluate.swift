@@ -32,8 +32,10 @@ struct Evaluate: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Folder with manifest.json, evaluation.json, pictures and masks; the scenes that come along unless given.",
-      valueName: "folder"))
+      """
+      Folder with manifest.json, evaluation.json, pictures and masks; unless given, the scenes that come along with the \
+      model, or with \(EmbeddedModel.tinyFlux.rawValue).
+      """, valueName: "folder"))
   var scenes: String?
 
   @Option(
@@ -169,7 +171,7 @@ struct Evaluate: ParsableCommand {
     let output = output ?? "metrics.json"
     _ = try AtomicFile(path: output)  // finds out now that it cannot be written
     let pipeline = try model.open()
-    let set = try SceneSet(folder: scenes ?? EmbeddedModel.tinyFlux.scenes)
+    let set = try SceneSet(folder: scenes ?? (EmbeddedModel(rawValue: model.model) ?? .tinyFlux).scenes)
     let progress = Progress("scene")
     let table = try evaluate(pipeline: pipeline, scenes: set) { step in
       progress.show(step.done, of: step.total)

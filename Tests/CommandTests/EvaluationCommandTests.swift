@@ -89,6 +89,13 @@ import Testing
     #expect(one?["value"] as? Double == other?["value"] as? Double)
   }
 
+  @Test func aModelThatComesAlongIsMeasuredOnItsOwnScenes() throws {
+    let folder = try folder()
+    let run = try Command.run("evaluate", "--model", "tiny-sd3", "--output", "metrics.json", in: folder)
+    #expect(run.status == 0, "\(run.errors)")
+    #expect(try object("\(folder)/metrics.json")["n"] as? Int == 50, "tiny-flux has 100 scenes")
+  }
+
   @Test func anAblationHasATableAndAPlot() throws {
     let folder = try folder()
     let run = try Command.run(

@@ -17,7 +17,10 @@ import Testing
     let block = try #require(Article.blocks("swift", of: "README.md").first)
     let source = try Article.source("Tests/ConceptAttentionTests/ReadmeTests.swift")
     // The file goes elsewhere here.
-    for line in block.split(separator: "\n").map({ $0.components(separatedBy: "  //")[0] }).dropLast() {
+    let lines = block.split(separator: "\n").map {
+      $0.components(separatedBy: "  //")[0].trimmingCharacters(in: .whitespaces)
+    }
+    for line in lines.dropLast() {
       #expect(source.contains(line), "\(line)")
     }
     #expect(block.contains("try PNG.write(result.image(), to:") && block.contains("[1, 3, 1, 16, 16]"))

@@ -7,12 +7,14 @@ import Tensor
 import TestSupport
 import Testing
 
-/// The embedded model on its held-out scenes, against figures computed in PyTorch.
+/// The embedded models on their held-out scenes, against figures computed in PyTorch.
 @Suite struct SceneEvaluationTests {
   private let scenes = (try? EmbeddedModel.tinyFlux.scenes) ?? ""
 
-  @Test func everyFigureIsWithinHalfAPointOfTheReference() throws {
-    let table = try evaluate(pipeline: openPipeline("tiny-flux"), scenes: SceneSet(folder: scenes))
+  @Test(arguments: [EmbeddedModel.tinyFlux, .tinySD3])
+  func everyFigureIsWithinHalfAPointOfTheReference(model: EmbeddedModel) throws {
+    let scenes = try model.scenes
+    let table = try evaluate(pipeline: openPipeline(model.rawValue), scenes: SceneSet(folder: scenes))
     let reference = try json(Data(contentsOf: URL(fileURLWithPath: "\(scenes)/metrics.json")))
     let found = try json(table.json())
     #expect(found.n == reference.n)
