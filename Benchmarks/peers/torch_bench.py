@@ -178,13 +178,13 @@ def fill(module):
     return module
 
 
-def block(module, s, dtype, rotary=False):
+def block(module, s, dtype, rotary=False, conditioning_dim=None, more=None, image_at=1):
     """A transformer block of diffusers; its image tokens are the result."""
     module = fill(module.to(DTYPES[dtype]).eval())
     image = values((1, s["rows"] * s["columns"], s["dim"]), 1, dtype=DTYPES[dtype])
     text = values((1, s["text"], s["dim"]), 2, dtype=DTYPES[dtype])
-    conditioning = values((1, s["dim"]), 3, dtype=DTYPES[dtype])
-    more = {}
+    conditioning = values((1, conditioning_dim or s["dim"]), 3, dtype=DTYPES[dtype])
+    more = more or {}
     if rotary:
         from diffusers.models.transformers.transformer_flux import FluxPosEmbed
 
@@ -192,7 +192,7 @@ def block(module, s, dtype, rotary=False):
         ids[s["text"] :, 1] = torch.arange(s["rows"]).repeat_interleave(s["columns"])
         ids[s["text"] :, 2] = torch.arange(s["columns"]).repeat(s["rows"])
         more["image_rotary_emb"] = FluxPosEmbed(theta=10000, axes_dim=[16, 56, 56])(ids)
-    return lambda: module(hidden_states=image, encoder_hidden_states=text, temb=conditioning, **more)[1]
+    return lambda: module(hidden_states=image, encoder_hidden_states=text, temb=conditioning, **more)[image_at]
 
 
 def flux_double(s, dtype):
@@ -213,10 +213,21 @@ def sd3_joint(s, dtype):
     return block(JointTransformerBlock(s["dim"], s["heads"], s["dim"] // s["heads"], qk_norm="rms_norm"), s, dtype)
 
 
+def cogvideox_block(s, dtype):
+    from diffusers.models.embeddings import get_3d_rotary_pos_embed
+    from diffusers.models.transformers.cogvideox_transformer_3d import CogVideoXBlock
+
+    size, head_dim = (s["rows"] // s["frames"], s["columns"]), s["dim"] // s["heads"]
+    rotary = get_3d_rotary_pos_embed(head_dim, None, size, s["frames"], grid_type="slice", max_size=size)
+    module = CogVideoXBlock(s["dim"], s["heads"], head_dim, time_embed_dim=512, attention_bias=True)
+    return block(module, s, dtype, conditioning_dim=512, more={"image_rotary_emb": rotary}, image_at=0)
+
+
 OPERATIONS = {
     "linear": linear, "attention": attention, "conv2d": conv2d, "norm-modulate": norm_modulate, "gelu": gelu,
     "softmax": softmax, "rope": rope, "convert": convert, "svd": svd, "eigh": eigh, "qr": qr,
     "safetensors": safetensors, "flux-double": flux_double, "flux-single": flux_single, "sd3-joint": sd3_joint,
+    "cogvideox-block": cogvideox_block,
 }  # fmt: skip
 
 

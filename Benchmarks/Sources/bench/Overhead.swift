@@ -16,13 +16,16 @@ struct Overhead: ParsableCommand {
       which is the real one's proportion (19 and 38). Concepts ride through every double or joint block.
       """)
 
-  enum Family: String, ExpressibleByArgument, CaseIterable { case flux, sd3 }
+  enum Family: String, ExpressibleByArgument, CaseIterable { case flux, sd3, cogvideox }
 
-  @Option(help: "flux (dim 3072, 24 heads) or sd3 (dim 2432, 38 heads, as in Large).")
+  @Option(help: "flux (dim 3072, 24 heads), sd3 (dim 2432, 38 heads, as in Large) or cogvideox (dim 3072, 48 heads).")
   var family = Family.flux
 
   @Option(help: "Image tokens along each side of the picture.")
   var side = 32
+
+  @Option(help: "Frames of tokens, for cogvideox.")
+  var frames = 1
 
   @Option(help: "Text tokens.")
   var text = 256
@@ -37,13 +40,18 @@ struct Overhead: ParsableCommand {
   var threads: Int?
 
   func validate() throws {
-    for (name, value) in [("--side", side), ("--text", text), ("--concepts", concepts), ("--rounds", rounds)]
+    for (name, value) in [("--side", side), ("--text", text), ("--concepts", concepts), ("--rounds", rounds), ("--frames", frames)]
     where value < 1 { throw ValidationError("\(name) \(value): expected at least 1") }
   }
 
   func run() throws {
     if let threads { Threads.count = threads }
-    let step = try family == .flux ? flux() : stableDiffusion3()
+    let step: (Bool) -> Tensor =
+      switch family {
+      case .flux: try flux()
+      case .sd3: try stableDiffusion3()
+      case .cogvideox: try cogVideoX()
+      }
     let plain = step(false), hooked = step(true)
     guard plain.isIdentical(to: hooked) else { throw BenchmarkError("the result with concepts has other bits") }
     var times: [(plain: Double, hooked: Double)] = []
@@ -57,7 +65,7 @@ struct Overhead: ParsableCommand {
     let median = times.map(\.plain).sorted()[rounds / 2] * 1e3
     print(
       """
-      \(family.rawValue), \(side * side)+\(text) tokens, \(concepts) concepts, \(Threads.count) threads: \
+      \(family.rawValue), \(frames * side * side)+\(text) tokens, \(concepts) concepts, \(Threads.count) threads: \
       step \(median.formatted(1)) ms, with concepts \(signed(ratios[rounds / 2])) % \
       (median of \(rounds) pairs; quartiles \(signed(ratios[rounds / 4])) and \(signed(ratios[rounds * 3 / 4])); \
       least times \(signed(least)))
@@ -78,7 +86,7 @@ struct Overhead: ParsableCommand {
     let embeddings = Operand([1, concepts, embeddingDim], seed: 5).tensor
     return try HookRun(
       [ConceptAttention(ConceptSet(names, embeddings: embeddings), options: ConceptAttentionOptions())], on: model,
-      pass: Pass(steps: 1, grid: TokenGrid(height: side, width: side)))
+      pass: Pass(steps: 1, grid: TokenGrid(frames: frames, height: side, width: side)))
   }
 
   private func flux() throws -> (Bool) -> Tensor {
@@ -101,6 +109,20 @@ struct Overhead: ParsableCommand {
       text: Operand([1, text, config.jointAttentionDim], seed: 2).tensor,
       pooled: Operand([1, config.pooledProjectionDim], seed: 3).tensor, timestep: [500])
     let hooks = try hooks(on: model, config.jointAttentionDim)
+    return { model(input, hooks: $0 ? hooks : nil) }
+  }
+  private func cogVideoX() throws -> (Bool) -> Tensor {
+    let json = """
+      {"num_attention_heads": 48, "num_layers": 1, "use_rotary_positional_embeddings": true,
+       "max_text_seq_length": \(text)}
+      """
+    let config = try JSONDecoder().decode(CogVideoXConfig.self, from: Data(json.utf8))
+    let model = try load(from: FormulaWeights(dtype: .bf16)) { CogVideoXTransformer(config, $0) }
+    let input = CogVideoXTransformer.Input(
+      latents: Operand([1, frames, config.inChannels, 2 * side, 2 * side], seed: 1).tensor,
+      text: Operand([1, text, config.textEmbedDim], seed: 2).tensor, timestep: [500],
+      positions: model.positions(frames: frames, height: 2 * side, width: 2 * side))
+    let hooks = try hooks(on: model, config.textEmbedDim)
     return { model(input, hooks: $0 ? hooks : nil) }
   }
 }

@@ -22,6 +22,17 @@ extension Operations {
     return try block(one) { SD3Block(dim: dim, heads: heads, queryKeyNorm: true, $0) }
   }
 
+  /// A block of CogVideoX 5B; `rows` counts those of all frames.
+  @Sendable static func cogVideoXBlock(_ one: Case) throws -> Workload {
+    let dim = try one.size("dim"), heads = try one.size("heads"), frames = try one.size("frames")
+    let rotary = RotaryTable.cogVideoX(
+      headDim: dim / heads, frames: frames, height: try one.size("rows") / frames, width: try one.size("columns"),
+      grid: .slice)
+    return try block(one, rotary: rotary, conditioningDim: 512) {
+      CogVideoXBlock(dim: dim, heads: heads, conditioningDim: 512, $0)
+    }
+  }
+
   private static func fluxConfig(_ one: Case) throws -> FluxConfig {
     let heads = try one.size("heads")
     return FluxConfig(attentionHeadDim: try one.size("dim") / heads, numAttentionHeads: heads, guidanceEmbeds: false)
@@ -37,12 +48,12 @@ extension Operations {
 
   /// The reference is the same block on `f32` weights, which differ by their rounding.
   private static func block(
-    _ one: Case, rotary: RotaryTable? = nil, _ make: @escaping (Weights) -> some JointBlock
+    _ one: Case, rotary: RotaryTable? = nil, conditioningDim: Int? = nil, _ make: @escaping (Weights) -> some JointBlock
   ) throws -> Workload {
     _ = try dtype(one, among: [.bf16])
     let dim = try one.size("dim"), text = try one.size("text"), image = try one.size("rows") * one.size("columns")
     let imageTokens = Operand([1, image, dim], seed: 1), textTokens = Operand([1, text, dim], seed: 2)
-    let conditioning = Operand([1, dim], seed: 3)
+    let conditioning = Operand([1, conditioningDim ?? dim], seed: 3)
     let block = try load(from: FormulaWeights(dtype: .bf16), make)
 
     func imageOutput(_ block: some JointBlock) -> Tensor {

@@ -27,6 +27,7 @@ enum Operations {
     "flux-double": fluxDouble,
     "flux-single": fluxSingle,
     "sd3-joint": sd3Joint,
+    "cogvideox-block": cogVideoXBlock,
   ]
 
   /// An operation with one tensor as its result.
