@@ -40,8 +40,9 @@ struct Overhead: ParsableCommand {
   var threads: Int?
 
   func validate() throws {
-    for (name, value) in [("--side", side), ("--text", text), ("--concepts", concepts), ("--rounds", rounds), ("--frames", frames)]
-    where value < 1 { throw ValidationError("\(name) \(value): expected at least 1") }
+    for (name, value) in [
+      ("--side", side), ("--frames", frames), ("--text", text), ("--concepts", concepts), ("--rounds", rounds),
+    ] where value < 1 { throw ValidationError("\(name) \(value): expected at least 1") }
   }
 
   func run() throws {
