@@ -4,8 +4,9 @@ import Tensor
 /// The attention of a weaker model for guidance to lead away from: chosen heads give what they would if every token saw
 /// only itself.
 ///
-/// `out = (1 - u) A V + u · target`, with `u` the softness; a pass with this processor is the perturbed one, and
-/// `guided` combines it.
+/// `out = (1 - u) A V + u · target`, with `u` the softness. With a scale, every step makes a further pass, `perturbed`, with
+/// these heads changed, and what the sampler steps with is `guided + scale (conditional - perturbed)`. Without, the passes
+/// chosen are changed themselves: what do the heads do?
 ///
 /// Source: arXiv 2403.17377 (PAG); arXiv 2506.10978 (SoftPAG, HeadHunter).
 public final class PerturbedAttention: AttentionProcessor {
@@ -34,16 +35,20 @@ public final class PerturbedAttention: AttentionProcessor {
   public let mode: Mode
   /// 0 … 1; 1 replaces, less mixes.
   public let softness: Float
+  /// How far to lead away from the perturbed pass; nil to make none.
+  public let scale: Float?
   public let passes: PassFilter
 
-  /// - Parameter passes: those of a branch that is led away from
+  /// - Parameter passes: those to change; with a scale, only their steps count
   public init(
-    _ choices: [Choice], mode: Mode = .identityImage, softness: Float = 1, in passes: PassFilter = .every
+    _ choices: [Choice], mode: Mode = .identityImage, softness: Float = 1, scale: Float? = nil,
+    in passes: PassFilter = .every
   ) {
     self.choices = choices
     self.mode = mode
     self.softness = softness
-    self.passes = passes
+    self.scale = scale
+    self.passes = scale == nil ? passes : PassFilter(steps: passes.steps, branches: [.perturbed])
   }
 
   /// `base + scale (conditional - perturbed)`.
@@ -57,6 +62,12 @@ public final class PerturbedAttention: AttentionProcessor {
     }
     guard softness > 0, softness <= 1 else {
       throw HookError.refused(processor: name, reason: "softness is \(softness), expected above 0 and at most 1")
+    }
+    if let scale {
+      hooks.guide(steps: passes.steps, with: ExtraBranch(.perturbed)) { guided, outputs, _ in
+        guard let plain = outputs[.conditional], let perturbed = outputs[.perturbed] else { return guided }
+        return Self.guided(guided, conditional: plain, perturbed: perturbed, scale: scale)
+      }
     }
     for choice in choices {
       hooks.attend(choice.blocks, in: passes) { call, _, next in

@@ -16,6 +16,7 @@ public struct CogVideoXPipeline: DenoisingPipeline {
   public let textWeights: [any WeightSource]
 
   public var transformer: any StreamModel { cogVideoX }
+  public var promptWidths: (states: Int, pooled: Int) { (cogVideoX.config.textEmbedDim, 0) }
   public var codec: AutoencoderKLCogVideoX { vae }
   public var sizeMultiple: Int { cogVideoX.config.patchSize * vae.config.scale }
   private var temporalPatch: Int { cogVideoX.config.temporalPatchSize ?? 1 }

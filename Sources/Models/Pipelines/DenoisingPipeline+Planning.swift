@@ -24,7 +24,21 @@ extension DenoisingPipeline {
       levels: Array(levels[firstStep...]), guidance: try guidance(request),
       seeds: try seeds(request), maxSequenceLength: try sequenceLength(request.maxSequenceLength),
       clipSkip: try clipSkip(request.clipSkip), noiseType: request.noiseType, startingImage: request.startingImage,
-      latents: request.latents)
+      latents: request.latents, encodedPrompts: try checked(request.encodedPrompts, request),
+      encodedNegative: try checked(request.encodedNegative, request))
+  }
+
+  private func checked(_ encoded: EncodedPrompts?, _ request: GenerationRequest) throws -> EncodedPrompts? {
+    guard let encoded else { return nil }
+    let states = encoded.states.shape, widths = promptWidths, batch = request.prompts.count
+    guard states.count == 3, states[0] == batch, states[1] > 0, states[2] == widths.states,
+      encoded.pooled.shape == [batch, widths.pooled]
+    else {
+      throw RequestError.badEncodedPrompts(
+        found: [states, encoded.pooled.shape],
+        expected: "[\(batch), tokens, \(widths.states)] and [\(batch), \(widths.pooled)]")
+    }
+    return encoded
   }
 
   public func plan(_ request: InspectionRequest) throws -> InspectionPlan {

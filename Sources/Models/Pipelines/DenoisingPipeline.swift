@@ -17,6 +17,9 @@ public protocol DenoisingPipeline: DiffusionPipeline {
   /// next run.
   var textWeights: [any WeightSource] { get }
 
+  /// The widths of encoded prompts: of the text encoders' states and of the pooled vectors, 0 without those.
+  var promptWidths: (states: Int, pooled: Int) { get }
+
   /// How image tokens tile a picture or video.
   ///
   /// - Throws: `RequestError` for a number of frames that the family does not have
@@ -52,6 +55,16 @@ public protocol DenoisingPipeline: DiffusionPipeline {
   func look(_ input: DenoiserInput, _ positions: Positions, hooks: HookRun)
 }
 
+extension EncodedPrompts {
+  /// As a further branch has it.
+  fileprivate func replaced(by extra: ExtraBranch) -> EncodedPrompts {
+    func own(_ tensor: Tensor?, else plain: Tensor) -> Tensor {
+      tensor.map { $0.broadcast(to: [plain.shape[0]] + $0.shape.dropFirst()).contiguous() } ?? plain
+    }
+    return EncodedPrompts(states: own(extra.text, else: states), pooled: own(extra.pooled, else: pooled))
+  }
+}
+
 /// What one pass of a denoiser is given.
 public struct DenoiserInput: Sendable {
   /// Packed.
@@ -84,10 +97,12 @@ extension DenoisingPipeline {
     var sampler = try sampler(steps: plan.steps, grid: plan.grid)
     var watch = Stopwatch(), seconds = PhaseSeconds()
     let denoiser = Denoiser(
-      conditional: try encode(plan.prompts, maxSequenceLength: plan.maxSequenceLength, clipSkip: plan.clipSkip),
+      conditional: try plan.encodedPrompts
+        ?? encode(plan.prompts, maxSequenceLength: plan.maxSequenceLength, clipSkip: plan.clipSkip),
       unconditional: try plan.guidance.classifierFree.map { guidance in
         let prompts = plan.prompts.map { _ in guidance.negativePrompt }
-        return try encode(prompts, maxSequenceLength: plan.maxSequenceLength, clipSkip: 0)
+        return try plan.encodedNegative
+          ?? encode(prompts, maxSequenceLength: plan.maxSequenceLength, clipSkip: 0)
       },
       plan: plan, positions: positions(grid: plan.grid), run: run)
     var noise = try NoiseSource(plan, latentShape(plan.size, batch: 1), packed)
@@ -100,13 +115,17 @@ extension DenoisingPipeline {
       run?.predictedClean = { sampler.predictedClean(before, output: $0, at: level.step) }
       let output = prediction(latents, at: level, denoiser)
       latents = sampler.step(latents, output: output, at: level.step) { noise.draw() }
+      latents = run?.rewritten(latents: latents) ?? latents
       let state = GenerationState(stepsDone: index + 1, latents: latents, draws: noise.draws, memory: sampler.memory)
-      try onStep(GenerationStep(done: index + 1, total: plan.levels.count, level: level, state: state))
+      try onStep(
+        GenerationStep(
+          done: index + 1, total: plan.levels.count, level: level, state: state, prediction: output,
+          toClean: { [sampler] in sampler.predictedClean(before, output: output, at: level.step) }))
     }
     // What a processor asked for may have been in the steps before.
     if state == nil { try run?.finish() }
     seconds.transformer = watch.lap()
-    let frames = decoded(trimmed(unpacked(latents, plan.grid), plan.size))
+    let frames = frames(ofLatents: latents, plan)
     seconds.decoding = watch.lap()
     return GenerationResult(frames: frames, fired: run?.fired ?? [:], seconds: seconds)
   }
@@ -149,6 +168,12 @@ extension DenoisingPipeline {
       decoding: codec.decodingBytes(plan.size) + 4 * pixels)
   }
 
+  public func frames(ofLatents latents: Tensor, _ plan: GenerationPlan) -> Tensor {
+    decoded(trimmed(unpacked(latents, plan.grid), plan.size))
+  }
+
+  public func latents(ofFrames frames: Tensor) -> Tensor { packed(encodeFrames(frames)) }
+
   private func hookRun(_ processors: [any AttentionProcessor], passes: [Pass]) throws -> HookRun? {
     guard !processors.isEmpty, let first = passes.first else { return nil }
     return try HookRun(processors, on: transformer, pass: first, passes: passes)
@@ -173,22 +198,32 @@ extension DenoisingPipeline {
     return state.latents
   }
 
-  /// What the model predicts at one step, of all branches that guidance needs.
+  /// What the model predicts at one step, of all branches that guidance and processors need.
   private func prediction(_ latents: Tensor, at level: NoiseLevel, _ denoiser: Denoiser<Positions>) -> Tensor {
-    let plan = denoiser.plan
+    let plan = denoiser.plan, run = denoiser.run
+    var outputs: [Pass.Branch: Tensor] = [:]
     func pass(_ text: EncodedPrompts, _ branch: Pass.Branch, skipping layers: Set<Int> = []) -> Tensor {
-      denoiser.run?.pass = Pass(level, branch: branch, grid: plan.grid, batch: latents.shape[0])
+      run?.pass = Pass(level, branch: branch, grid: plan.grid, batch: latents.shape[0])
       let input = DenoiserInput(
         latents: latents, text: text, timestep: level.timestep, guidance: plan.guidance.distilled,
         skippedLayers: layers)
-      return predict(input, denoiser.positions, hooks: denoiser.run)
+      let output = predict(input, denoiser.positions, hooks: run)
+      outputs[branch] = output
+      return output
     }
     let conditional = pass(denoiser.conditional, .conditional)
-    guard let guidance = plan.guidance.classifierFree, let negative = denoiser.unconditional else { return conditional }
-    let unconditional = pass(negative, .unconditional)
-    let guided = unconditional + (conditional - unconditional) * guidance.scale(at: level, steps: plan.steps)
-    guard let skip = plan.guidance.skipLayers, skip.acts(at: level.step, of: plan.steps) else { return guided }
-    return guided + (conditional - pass(denoiser.conditional, .skippingLayers, skipping: skip.layers)) * skip.scale
+    var result = conditional
+    if let guidance = plan.guidance.classifierFree, let negative = denoiser.unconditional {
+      let unconditional = pass(negative, .unconditional)
+      result = unconditional + (conditional - unconditional) * guidance.scale(at: level, steps: plan.steps)
+      if let skip = plan.guidance.skipLayers, skip.acts(at: level.step, of: plan.steps) {
+        let weaker = pass(denoiser.conditional, .skippingLayers, skipping: skip.layers)
+        result = result + (conditional - weaker) * skip.scale
+      }
+    }
+    guard let run else { return result }
+    for extra in run.extraBranches { _ = pass(denoiser.conditional.replaced(by: extra), extra.branch) }
+    return run.guided(result, outputs: outputs)
   }
 
   /// Pictures one by one: the autoencoder's activations are many times those of the transformer.

@@ -48,6 +48,18 @@ public protocol DiffusionPipeline: Sendable {
     _ plan: InspectionPlan, processors: [any AttentionProcessor], onStep: (GenerationStep) throws -> Void
   ) throws -> InspectionResult
 
+  /// Pictures or videos from latents as the transformer takes them, such as those that a lens gives.
+  ///
+  /// - Parameter plan: whose size they have
+  /// - Returns: `[batch, frames, 3, height, width]` in 0 … 1, as in a `GenerationResult`
+  func frames(ofLatents latents: Tensor, _ plan: GenerationPlan) -> Tensor
+
+  /// Latents as the transformer takes them, of one picture or video, without noise: the mean of what the autoencoder
+  /// makes of it.
+  ///
+  /// - Parameter frames: `[frames, height, width, 3]`, `u8`, sides multiples of `sizeMultiple`
+  func latents(ofFrames frames: Tensor) -> Tensor
+
   /// Encodes every phrase alone.
   ///
   /// - Parameter maxSequenceLength: nil for what suits the checkpoint

@@ -38,6 +38,12 @@ public struct GenerationRequest: Sendable {
   /// `[batch, channels, height, width]` in Stable Diffusion 3.
   public var latents: Tensor?
 
+  /// Prompts that are encoded already, one for each of `prompts`, which are then for the record only: states
+  /// `[batch, tokens, dim]` and pooled vectors `[batch, pooledDim]`.
+  public var encodedPrompts: EncodedPrompts?
+  /// Likewise in place of the negative prompt.
+  public var encodedNegative: EncodedPrompts?
+
   public init(_ prompts: String...) { self.prompts = prompts }
 }
 

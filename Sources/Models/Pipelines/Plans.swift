@@ -22,6 +22,8 @@ public struct GenerationPlan: Sendable {
   public let startingImage: StartingImage?
   /// Noise to start from, as the transformer takes latents; nil for the seeds'.
   public let latents: Tensor?
+  /// In place of what the text encoders make of the prompts; nil for theirs.
+  public var encodedPrompts, encodedNegative: EncodedPrompts?
 
   /// Where noise comes from.
   public enum Seeds: Sendable, Equatable {

@@ -12,6 +12,7 @@ public enum RequestError: Error, Equatable, CustomStringConvertible {
   case noPrompt
   case badImage(shape: [Int])
   case badLatents(found: [Int], expected: [Int])
+  case badEncodedPrompts(found: [[Int]], expected: String)
   case badSeeds(found: Int, expected: Int)
   case badGuidance(String)
   case badSkipLayers(String)
@@ -37,6 +38,8 @@ public enum RequestError: Error, Equatable, CustomStringConvertible {
     case .noPrompt: "no prompt"
     case .badImage(let shape): "picture of shape \(shape): expected [height, width, 3]"
     case .badLatents(let found, let expected): "latents of shape \(found): expected \(expected)"
+    case .badEncodedPrompts(let found, let expected):
+      "encoded prompts of shapes \(found.map { "\($0)" }.joined(separator: " and ")): expected \(expected)"
     case .badSeeds(let found, let expected): "\(found) seeds: expected one for each of \(expected) pictures"
     case .badGuidance(let reason): "guidance: \(reason)"
     case .badSkipLayers(let reason): "skip-layer guidance: \(reason)"

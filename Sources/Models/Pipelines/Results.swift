@@ -10,6 +10,13 @@ public struct GenerationStep: Sendable {
   public let state: GenerationState
   /// Latents after this step, as the transformer takes them.
   public var latents: Tensor { state.latents }
+  /// What the sampler stepped with (the velocity, the noise), guidance included; nil where nothing is predicted, in a pass
+  /// over an existing picture.
+  public var prediction: Tensor?
+  var toClean: (@Sendable () -> Tensor)?
+
+  /// The clean latents that the prediction stands for, x̂₀; computed when asked for.
+  public var clean: Tensor? { toClean?() }
 }
 
 /// Where a generation stands between two steps: with the same plan it goes on from here to the same bits.

@@ -13,6 +13,7 @@ public struct StableDiffusion3Pipeline: DenoisingPipeline {
   public let textWeights: [any WeightSource]
 
   public var transformer: any StreamModel { sd3 }
+  public var promptWidths: (states: Int, pooled: Int) { (sd3.config.jointAttentionDim, sd3.config.pooledProjectionDim) }
   public var codec: AutoencoderKL { vae }
   public var sizeMultiple: Int { sd3.config.patchSize * vae.config.scale }
 

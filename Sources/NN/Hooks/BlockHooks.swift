@@ -79,7 +79,7 @@ struct BlockHooks {
         for block in try places.blocks(pattern, entry.processor) {
           table[block, default: .init()].readOuts.append(hook(body))
         }
-      case .board: break
+      case .board, .guide, .latents: break
       }
     }
     return table

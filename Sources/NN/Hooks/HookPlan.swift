@@ -15,6 +15,9 @@ public struct HookPlan {
     _ call: AttentionCall, _ pass: Pass, _ next: (AttentionCall) -> [Tensor]
   ) -> [Tensor]
 
+  public typealias Guide = (_ guided: Tensor, _ outputs: [Pass.Branch: Tensor], _ pass: Pass) -> Tensor
+  public typealias RewriteLatents = (_ latents: Tensor, _ pass: Pass) -> Tensor
+
   /// One function and where it is called.
   struct Entry {
     enum Action {
@@ -25,6 +28,8 @@ public struct HookPlan {
       case attend(BlockPattern, AttentionCall.Part, Attend)
       case readOut(BlockPattern, ReadOut)
       case board(Rider)
+      case guide(ExtraBranch?, Guide)
+      case latents(RewriteLatents)
     }
     var action: Action
     var passes: PassFilter
@@ -33,6 +38,10 @@ public struct HookPlan {
   private(set) var entries: [Entry] = []
 
   init() {}
+
+  mutating func add(_ action: Entry.Action, _ passes: PassFilter) {
+    entries.append(Entry(action: action, passes: passes))
+  }
 
   /// Looks at a site's tensor after every rewrite.
   public mutating func read(_ sites: SitePattern, in passes: PassFilter = .conditional, _ body: @escaping Read) {

@@ -52,7 +52,7 @@ public final class HookRun {
       return plan.entries.map { Entry(processor: processor.name, plan: $0) }
     }
     calls = [Int](repeating: 0, count: entries.count)
-    try Self.check(entries, passes)
+    try Self.check(entries, Self.all(passes, entries))
     let places = try Places(model, riders: entries.compactMap(\.rider))
     table = try BlockHooks.table(entries.map { ($0.processor, $0.plan) }, places)
   }
@@ -79,6 +79,26 @@ public final class HookRun {
     }
   }
 
+  /// The passes with those that processors ask for.
+  ///
+  /// - Throws: `HookError.refused` for a branch that exists already
+  private static func all(_ passes: [Pass], _ entries: [Entry]) throws(HookError) -> [Pass] {
+    var taken = Pass.Branch.native, all = passes
+    for entry in entries {
+      guard case .guide(let extra?, _) = entry.plan.action else { continue }
+      guard taken.insert(extra.branch).inserted else {
+        throw .refused(
+          processor: entry.processor, reason: "asks for a pass '\(extra.branch.rawValue)', which there is already")
+      }
+      for pass in passes where entry.plan.passes.contains(pass) {
+        var further = pass
+        further.branch = extra.branch
+        all.append(further)
+      }
+    }
+    return all
+  }
+
   private static func check(_ entries: [Entry], _ passes: [Pass]) throws(HookError) {
     for entry in entries where !passes.isEmpty && !passes.contains(where: entry.plan.passes.contains) {
       let steps = passes.map(\.step), branches = Set(passes.map(\.branch.rawValue)).sorted()
@@ -86,6 +106,37 @@ public final class HookRun {
         what: entry.plan.what, processor: entry.processor,
         passes: "steps \(steps.min() ?? 0) to \(steps.max() ?? 0), \(branches.joined(separator: " and "))")
     }
+  }
+}
+
+// What happens between passes.
+extension HookRun {
+  /// What is entered for the step of the current pass.
+  func entered<Value>(_ value: (HookPlan.Entry.Action) -> Value?) -> [Value] {
+    entries.filter { $0.plan.passes.contains(stepPass) }.compactMap { value($0.plan.action) }
+  }
+
+  /// A tensor through all functions of a kind, each seeing what the one before returned.
+  func changed(
+    _ tensor: Tensor, _ operation: String, _ body: (HookPlan.Entry.Action, Tensor, Pass) -> Tensor?
+  ) -> Tensor {
+    var result = tensor
+    for (index, entry) in entries.enumerated() where entry.plan.passes.contains(stepPass) {
+      guard let changed = body(entry.plan.action, result, stepPass) else { continue }
+      calls[index] += 1
+      guard changed.shape == tensor.shape else {
+        tensorFailure(
+          "\(entry.processor).\(operation): returned shape \(changed.shape), expected \(tensor.shape)")
+      }
+      result = changed
+    }
+    return result
+  }
+
+  private var stepPass: Pass {
+    var pass = pass
+    pass.branch = .conditional
+    return pass
   }
 }
 
@@ -175,6 +226,8 @@ extension HookPlan.Entry {
     case .edit(let pattern, _), .observe(let pattern, _), .readOut(let pattern, _), .attend(let pattern, _, _):
       "'\(pattern)'"
     case .board(let rider): "stream '\(rider.id)'"
+    case .guide(let extra, _): extra.map { "a pass '\($0.branch.rawValue)'" } ?? "guidance"
+    case .latents: "the latents"
     }
   }
 }

@@ -1,3 +1,5 @@
+import Tensor
+
 /// Which run through the transformer a processor is looking at.
 public struct Pass: Sendable, Equatable {
   /// Position in the denoising schedule, from 0, and its length: also where an existing picture is looked at, at the
@@ -27,13 +29,36 @@ public struct Pass: Sendable, Equatable {
     self.batch = batch
   }
 
-  public enum Branch: String, Sendable, Hashable {
+  /// Which of a step's passes: those that guidance makes, and any that a processor asks for under a name of its own.
+  public struct Branch: RawRepresentable, ExpressibleByStringLiteral, Sendable, Hashable {
+    public let rawValue: String
+
+    /// nil for a name that is not made of letters, digits, `-` and `_`.
+    public init?(rawValue: String) {
+      guard !rawValue.isEmpty, rawValue.allSatisfy({ $0.isLetter || $0.isNumber || $0 == "-" || $0 == "_" }) else {
+        return nil
+      }
+      self.rawValue = rawValue
+    }
+
+    public init(stringLiteral name: StaticString) {
+      guard let branch = Branch(rawValue: "\(name)") else {
+        tensorFailure("Pass.Branch: '\(name)', expected letters, digits, - and _")
+      }
+      self = branch
+    }
+
     /// With the prompt.
-    case conditional
+    public static let conditional: Branch = "conditional"
     /// With the negative (or empty) prompt of classifier-free guidance.
-    case unconditional
+    public static let unconditional: Branch = "unconditional"
     /// With the prompt and some blocks skipped (skip-layer guidance).
-    case skippingLayers
+    public static let skippingLayers: Branch = "skippingLayers"
+    /// With the prompt and attention that processors make worse (`PerturbedAttention`).
+    public static let perturbed: Branch = "perturbed"
+
+    /// Those that a run makes of itself.
+    static let native: Set<Branch> = [.conditional, .unconditional, .skippingLayers]
   }
 }
 

@@ -56,7 +56,11 @@ struct MethodModel {
       let settings = try read(CogVideoXConfig.self)
       let model = try load(from: weights) { CogVideoXTransformer(settings, $0) }
       latents = try #require(inputs["latents"])
-      let size = latents.shape, positions = model.positions(frames: size[1], height: size[3], width: size[4])
+      let size = latents.shape
+      var given = model.positions(frames: size[1], height: size[3], width: size[4])
+      // Cases may have sizes that the pipeline's rule would crop otherwise.
+      if let cos = inputs["rope_cos"], let sin = inputs["rope_sin"] { given.rotary = RotaryTable(cos: cos, sin: sin) }
+      let positions = given
       grid = model.grid(frames: size[1], height: size[3], width: size[4])
       transformer = model
       sampler = try Self.sampler(config)
