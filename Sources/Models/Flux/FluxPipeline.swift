@@ -16,7 +16,9 @@ public struct FluxPipeline: DenoisingPipeline {
   public let textWeights: [any WeightSource]
 
   public var transformer: any StreamModel { flux }
-  public var promptWidths: (states: Int, pooled: Int) { (flux.config.jointAttentionDim, flux.config.pooledProjectionDim) }
+  public var promptWidths: (states: Int, pooled: Int) {
+    (flux.config.jointAttentionDim, flux.config.pooledProjectionDim)
+  }
   public var codec: AutoencoderKL { vae }
   public var sizeMultiple: Int { 2 * vae.config.scale }
 
