@@ -35,11 +35,11 @@ extension RunningMean {
 }
 
 extension TokenGrid {
-  fileprivate var sums: [String: Tensor] {
+  var sums: [String: Tensor] {
     ["grid": Tensor(scalars: [frames, height, width].map { Int64($0) })]
   }
 
-  fileprivate init(_ sums: [String: Tensor]) throws(SaliencyError) {
+  init(_ sums: [String: Tensor]) throws(SaliencyError) {
     guard let sizes = sums["grid"], sizes.dtype == .i64, sizes.count == 3 else { throw .notSums("grid") }
     let numbers = sizes.scalars(as: Int64.self).map { Int($0) }
     self.init(frames: numbers[0], height: numbers[1], width: numbers[2])

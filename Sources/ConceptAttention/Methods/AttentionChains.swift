@@ -22,6 +22,8 @@ public final class AttentionChains: SaliencyMethod {
   public let weighting: HeadWeighting
   public let passes: PassFilter
   private var accumulator = SaliencyAccumulator(keeping: [])
+  /// What the next run begins with.
+  private var earlier: SaliencyAccumulator?
   private let keeping: Set<KeptMaps>
 
   /// - Parameter concepts: names and their positions in the text stream
@@ -42,7 +44,8 @@ public final class AttentionChains: SaliencyMethod {
       throw HookError.refused(processor: name, reason: "a concept without tokens has no map")
     }
     if bounces < 1 { throw HookError.refused(processor: name, reason: "a chain without a step leads nowhere") }
-    accumulator = SaliencyAccumulator(keeping: keeping)
+    accumulator = earlier ?? SaliencyAccumulator(keeping: keeping)
+    earlier = nil
     for block in blocks {
       hooks.observe(block, in: passes) { block, pass in
         guard let states = self.chained(in: block) else { return }
@@ -80,5 +83,13 @@ public final class AttentionChains: SaliencyMethod {
       let values = try? MarkovChain(block.jointProbabilities).secondEigenvalue()
     else { return nil }
     return values / values.sum(-1, keepDims: true)
+  }
+}
+
+extension AttentionChains: ResumableMethod {
+  public var sums: [String: Tensor] { accumulator.sums }
+
+  public func resume(from sums: [String: Tensor]) throws {
+    earlier = try SaliencyAccumulator(keeping: keeping, sums)
   }
 }

@@ -46,6 +46,8 @@ public final class GoCA: SaliencyMethod {
   private var pending = Pending()
   private var aggregates = RunningMean(), affinities = RunningMean(), layers = RunningMean()
   private var grid: TokenGrid?
+  /// What the next run begins with.
+  private var earlier: [String: Tensor] = [:]
 
   /// What one pass has given so far. A block that comes before the reference waits for it with its self-attention.
   private struct Pending {
@@ -74,8 +76,9 @@ public final class GoCA: SaliencyMethod {
       throw HookError.refused(processor: name, reason: "block \(block) is not among those that are looked at")
     }
     reference = options.reference ?? (chosen.isEmpty ? nil : chosen[chosen.count / 2])
-    (pending, grid) = (Pending(), nil)
-    (aggregates, affinities, layers) = (RunningMean(), RunningMean(), RunningMean())
+    pending = Pending()
+    try takeUp(earlier)
+    earlier = [:]
     for block in blocks { hooks.observe(block, in: passes) { self.add($0, $1, last: chosen.last) } }
   }
 
@@ -210,5 +213,24 @@ extension GoCA {
   private static func mirrored(_ place: Int, _ count: Int) -> Int {
     let period = 2 * (count - 1), inside = ((place % period) + period) % period
     return inside < count ? inside : period - inside
+  }
+}
+
+extension GoCA: ResumableMethod {
+  public var sums: [String: Tensor] {
+    [aggregates.sums("aggregates"), affinities.sums("affinities"), layers.sums("layers"), grid?.sums ?? [:]]
+      .reduce(into: [:]) { $0.merge($1) { $1 } }
+  }
+
+  public func resume(from sums: [String: Tensor]) throws {
+    try takeUp(sums)
+    earlier = sums
+  }
+
+  private func takeUp(_ sums: [String: Tensor]) throws(SaliencyError) {
+    aggregates = try RunningMean(sums, "aggregates")
+    affinities = try RunningMean(sums, "affinities")
+    layers = try RunningMean(sums, "layers")
+    grid = sums.isEmpty ? nil : try TokenGrid(sums)
   }
 }

@@ -61,6 +61,8 @@ public final class GramCol: SaliencyMethod {
   public let topHeads: Int?
   public let stream: StreamID
   private var accumulator = SaliencyAccumulator(keeping: [])
+  /// What the next run begins with.
+  private var earlier: SaliencyAccumulator?
 
   /// - Parameter options: layers, steps, branch, family, what is kept, and whether there is a softmax: without, maps are
   ///   means over heads and layers
@@ -81,7 +83,8 @@ public final class GramCol: SaliencyMethod {
     if let topHeads, topHeads < 1 {
       throw HookError.refused(processor: name, reason: "no head is chosen, so there is nothing to map")
     }
-    accumulator = SaliencyAccumulator(keeping: options.keeping.subtracting([.heads]))
+    accumulator = earlier ?? SaliencyAccumulator(keeping: options.keeping.subtracting([.heads]))
+    earlier = nil
     let family = options.family ?? model.textFamily
     let passes = PassFilter(steps: options.steps, branches: [options.branch])
     hooks.board(
@@ -117,5 +120,13 @@ public final class GramCol: SaliencyMethod {
       return (standardized * chosen).sum(1) / Float(topHeads)
     }
     return options.normalization == .softmax && topHeads == nil ? standardized.sum(1) : standardized.mean(1)
+  }
+}
+
+extension GramCol: ResumableMethod {
+  public var sums: [String: Tensor] { accumulator.sums }
+
+  public func resume(from sums: [String: Tensor]) throws {
+    earlier = try SaliencyAccumulator(keeping: options.keeping.subtracting([.heads]), sums)
   }
 }

@@ -93,6 +93,22 @@ public final class Metagame: SaliencyMethod {
   private static func members(of mask: Int, among count: Int) -> [Int] { (0..<count).filter { mask >> $0 & 1 == 1 } }
 }
 
+extension Metagame: ResumableMethod {
+  public var sums: [String: Tensor] {
+    members.reduce(into: [:]) { all, member in
+      for (name, tensor) in member.value.sums { all["\(member.key)/\(name)"] = tensor }
+    }
+  }
+
+  public func resume(from sums: [String: Tensor]) throws {
+    for (mask, member) in members {
+      let prefix = "\(mask)/", own = sums.filter { $0.key.hasPrefix(prefix) }
+      try member.resume(
+        from: Dictionary(uniqueKeysWithValues: own.map { (String($0.key.dropFirst(prefix.count)), $0.value) }))
+    }
+  }
+}
+
 extension ConceptSet {
   /// Some of the concepts, with their tokens of every text encoder and those in front.
   ///

@@ -16,6 +16,8 @@ public final class Seg4Diff: SaliencyMethod {
   public let scales: Bool
   private var mean = RunningMean()
   private var grid: TokenGrid?
+  /// What the next run begins with.
+  private var earlier: [String: Tensor] = [:]
 
   /// - Parameters:
   ///   - concepts: names and their positions in the text stream
@@ -34,7 +36,8 @@ public final class Seg4Diff: SaliencyMethod {
     if concepts.isEmpty || concepts.contains(where: \.tokens.isEmpty) {
       throw HookError.refused(processor: name, reason: "a concept without tokens has no map")
     }
-    (mean, grid) = (RunningMean(), nil)
+    try takeUp(earlier)
+    earlier = [:]
     for block in blocks {
       hooks.observe(block, in: passes) { block, pass in
         self.mean.add(block.meanProbabilities(query: .image, key: .text))
@@ -89,5 +92,19 @@ public final class Seg4Diff: SaliencyMethod {
       regions.append(p.take(0, members.isEmpty ? [anchor] : members).mean(0))
     }
     return Regions(maps: stacked(regions), distances: distances)
+  }
+}
+
+extension Seg4Diff: ResumableMethod {
+  public var sums: [String: Tensor] { mean.sums("weights").merging(grid?.sums ?? [:]) { $1 } }
+
+  public func resume(from sums: [String: Tensor]) throws {
+    try takeUp(sums)
+    earlier = sums
+  }
+
+  private func takeUp(_ sums: [String: Tensor]) throws(SaliencyError) {
+    mean = try RunningMean(sums, "weights")
+    grid = sums.isEmpty ? nil : try TokenGrid(sums)
   }
 }

@@ -13,6 +13,8 @@ public final class TokenRank: SaliencyMethod {
   public let alpha: Float
   public let passes: PassFilter
   private var accumulator = SaliencyAccumulator(keeping: [])
+  /// What the next run begins with.
+  private var earlier: SaliencyAccumulator?
 
   /// Steps at most, and the change (sum of absolute values) at which they end.
   private static let most = 200
@@ -28,7 +30,8 @@ public final class TokenRank: SaliencyMethod {
     guard alpha > 0, alpha < 1 else {
       throw HookError.refused(processor: name, reason: "alpha is \(alpha), expected between 0 and 1")
     }
-    accumulator = SaliencyAccumulator(keeping: [])
+    accumulator = earlier ?? SaliencyAccumulator(keeping: [])
+    earlier = nil
     for block in blocks { hooks.observe(block, in: passes, add) }
   }
 
@@ -61,5 +64,13 @@ public final class TokenRank: SaliencyMethod {
       if change < Self.enough { break }
     }
     return state
+  }
+}
+
+extension TokenRank: ResumableMethod {
+  public var sums: [String: Tensor] { accumulator.sums }
+
+  public func resume(from sums: [String: Tensor]) throws {
+    earlier = try SaliencyAccumulator(keeping: [], sums)
   }
 }

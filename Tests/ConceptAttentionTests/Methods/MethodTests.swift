@@ -37,6 +37,24 @@ import Testing
     }
   }
 
+  @Test(arguments: MapMethod.all.map(\.name)) func goesOnFromWhereItWasSaved(_ name: String) throws {
+    let pipeline = try openPipeline("tiny-flux"), plan = try pipeline.plan(request())
+    let asked = MapRequest(pipeline, concepts: ["star", "house"], prompt: Self.prompt)
+    func method() throws -> any ResumableMethod {
+      try #require(try MapMethod(named: name).make(asked) as? any ResumableMethod, "\(name) cannot be saved")
+    }
+    let whole = try method(), second = try method()
+    var saved: (state: GenerationState, sums: [String: Tensor])?
+    _ = try pipeline.generate(plan, processors: [whole], resuming: nil) { step in
+      if step.done == 1 { saved = (step.state, whole.sums) }
+    }
+    let first = try #require(saved)
+    try second.resume(from: first.sums)
+    _ = try pipeline.generate(plan, processors: [second], resuming: first.state) { _ in }
+    #expect(try second.maps().average.isIdentical(to: whole.maps().average))
+    #expect(throws: SaliencyError.self) { try second.resume(from: first.sums.filter { !$0.key.hasSuffix("grid") }) }
+  }
+
   @Test func settingsThatSelectNothingAreRefused() throws {
     let pipeline = try openPipeline("tiny-flux"), model = pipeline.transformer
     let set = try pipeline.conceptAttention(["star", "house"]).concepts
