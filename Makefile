@@ -7,7 +7,7 @@ BENCH_ARGS ?=
 PREFIX ?= /usr/local
 FUZZ_SECONDS ?= 60
 
-swift_files := Package.swift Benchmarks/Package.swift Sources Tests Benchmarks/Sources Benchmarks/Tests
+swift_files := Package.swift Benchmarks/Package.swift Sources Tests Benchmarks/Sources Benchmarks/Tests Examples/Methods/Package.swift Examples/Methods/Sources
 bench := Benchmarks/.build/release/bench
 quiet_build := swift build -c release --quiet
 

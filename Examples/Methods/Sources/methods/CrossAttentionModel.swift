@@ -70,7 +70,7 @@ struct CrossHalf: JointBlockHalf {
 }
 
 /// The shipped methods on it: attention over the prompt adds up to 1, padding has none of it, and nobody changes a bit.
-func crossAttentionModel() throws {
+func crossAttentionModel() throws -> Finding {
   let model = try CrossModel(depth: 2), grid = TokenGrid(height: 3, width: 4)
   var generator = Generator(seed: 1)
   let image = generator.randn([1, grid.count, CrossModel.dim]), text = generator.randn([1, 5, CrossModel.dim])
@@ -81,7 +81,7 @@ func crossAttentionModel() throws {
   try run.finish()
   let found = try maps.maps().average[0]
   let total = (found.sum(0) - 1).absolute().amax().item
-  report(
+  return Finding(
     "a model of one's own", "probabilities over the prompt differ from 1 by \(total)",
     holds: total < 1e-5 && found.narrow(0, from: 3, count: 2).amax().item == 0
       && looked.isIdentical(to: model(image: image, text: text, mask: mask)))

@@ -25,13 +25,13 @@ final class MyDAAM: AttentionProcessor {
   var map: Tensor? { sum.map { $0 / count } }
 }
 
-func daam() throws {
+func daam(_ pipeline: any DiffusionPipeline) throws -> Finding {
   let prompt = "a red star above a house"
   let tokens = try pipeline.tokens(of: "star", in: prompt, maxSequenceLength: nil).flatMap { Array($0) }
   let method = MyDAAM(tokens), plain = try pipeline.generate(request(prompt)).frames
   let looked = try pipeline.generate(request(prompt), processors: [method]).frames
-  guard let map = method.map else { return report("DAAM", "no map", holds: false) }
-  report(
+  guard let map = method.map else { return Finding("DAAM", "no map", holds: false) }
+  return Finding(
     "DAAM", "'star' has between \(map.amin().item) and \(map.amax().item) of the attention",
     holds: looked.isIdentical(to: plain) && map.amin().item >= 0 && map.amax().item <= 1)
 }

@@ -15,14 +15,14 @@ final class MyLens: AttentionProcessor {
   }
 }
 
-func lens() throws {
+func lens(_ pipeline: any DiffusionPipeline) throws -> Finding {
   let lens = MyLens()
   var last: Tensor?
   _ = try pipeline.generate(request("a red star above a house"), processors: [lens]) { last = $0.latents }
   // At the last step nothing is left to denoise: the last block's clean latents are where the run ends.
-  guard let last, let final = lens.clean.last?.latents else { return report("lens", "nothing was seen", holds: false) }
+  guard let last, let final = lens.clean.last?.latents else { return Finding("lens", "nothing was seen", holds: false) }
   let distances = lens.clean.map { block, latents in "\(block) \((latents - last).squared().mean().squareRoot().item)" }
-  report(
+  return Finding(
     "lens", "distance to the end after each block: " + distances.joined(separator: ", "),
     holds: (final - last).absolute().amax().item < 1e-4)
 }

@@ -5,7 +5,7 @@ import Tensor
 
 /// Does a block's residual tell in which row of the picture a token is? A linear probe, fitted on some pictures and tried on
 /// another.
-func probe() throws {
+func probe(_ pipeline: any DiffusionPipeline) throws -> Finding {
   func tokens(seed: UInt64) throws -> (x: Tensor, y: Tensor) {
     let site = "double.2.image.residualOutput", cache = ActivationCache("\(site)", in: PassFilter(steps: [0]))
     _ = try pipeline.generate(request("a boat on the sea", steps: 1, seed: seed), processors: [cache])
@@ -19,5 +19,5 @@ func probe() throws {
   let rest = (Tensor.matmul(test.x, weights) - test.y).squared().sum(),
     spread = (test.y - test.y.mean()).squared().sum()
   let explained = 1 - (rest / spread).item
-  report("probe", "\(explained) of the row's variance is told by a linear probe", holds: explained > 0.5)
+  return Finding("probe", "\(explained) of the row's variance is told by a linear probe", holds: explained > 0.5)
 }

@@ -25,7 +25,7 @@ final class Regions: AttentionProcessor {
   }
 }
 
-func regions() throws {
+func regions(_ pipeline: any DiffusionPipeline) throws -> Finding {
   let prompt = "a red star above a house"
   func words(_ text: String) throws -> [Int] {
     try pipeline.tokens(of: text, in: prompt, maxSequenceLength: nil).flatMap { Array($0) }
@@ -33,9 +33,9 @@ func regions() throws {
   let star = try words("star"), maps = MyDAAM(star)
   let regions = Regions(hiding: (left: star, right: try words("house")))
   _ = try pipeline.generate(request(prompt), processors: [regions, maps])
-  guard let map = maps.map?.reshaped(8, 8) else { return report("regions", "no map", holds: false) }
+  guard let map = maps.map?.reshaped(8, 8) else { return Finding("regions", "no map", holds: false) }
   // What is observed is what the masks left.
-  report(
+  return Finding(
     "regions", "the left half gives 'star' \(map[.all, ..<4].sum().item), the right half \(map[.all, 4...].sum().item)",
     holds: map[.all, ..<4].sum().item == 0 && map[.all, 4...].amin().item > 0)
 }
