@@ -125,6 +125,30 @@ import Testing
     #expect(view.columns(of: .image, readBy: .image) == nil)
   }
 
+  @Test func aHalfCanBeTriedAlone() throws {
+    let half = model.toyBlocks[0].image, block = BlockID("toy", 0)
+    var points: [Site.Point] = []
+    let recording = Tap(block, .image) { point, tensor in
+      points.append(point)
+      return tensor
+    }
+    func projected(_ tap: Tap) -> Projection<Void> {
+      half.project([
+        HalfInput(tokens: input.image, conditioning: input.conditioning, processedAs: .image, tap: tap)
+      ])[0]
+    }
+    let projection = projected(recording), plain = projected(Tap(block, .image))
+    #expect(points == [.modulated] && recording.wants(.mlpInput) && !Tap(block, .image).wants(.mlpInput))
+    #expect(projection.query.isIdentical(to: plain.query))
+    let output = try #require(try view { _ in }[.image]?.output)
+    let updated = half.update([
+      UpdateInput(tokens: input.image, attention: output, saved: (), processedAs: .image, tap: Tap(block, .image))
+    ])
+    let whole = Last()
+    _ = try run([whole])
+    #expect(try #require(updated?.first).isIdentical(to: #require(whole.tokens)))
+  }
+
   // MARK: What a model brings
 
   @Test func maskedKeysAreSeenByNobodyAndTheViewKnows() throws {
@@ -187,6 +211,14 @@ private final class Viewer: AttentionProcessor {
   private(set) var view: BlockView?
   func install(_ hooks: inout HookPlan, on model: any StreamModel) {
     hooks.observe("toy.0") { view, _ in self.view = view }
+  }
+}
+
+/// The tokens that leave the first block.
+private final class Last: AttentionProcessor {
+  private(set) var tokens: Tensor?
+  func install(_ hooks: inout HookPlan, on model: any StreamModel) {
+    hooks.read("toy.0.image.residualOutput") { tensor, _, _ in self.tokens = tensor }
   }
 }
 

@@ -50,6 +50,13 @@ public struct HalfInput {
   /// The native stream it is processed as, for halves that serve several.
   public let processedAs: StreamID
   public let tap: Tap
+
+  public init(tokens: Tensor, conditioning: Tensor, processedAs: StreamID, tap: Tap) {
+    self.tokens = tokens
+    self.conditioning = conditioning
+    self.processedAs = processedAs
+    self.tap = tap
+  }
 }
 
 /// Queries, keys and values of one stream, each `[batch, heads, tokens, headDim]`, after QK-norm, before rotation.
@@ -83,6 +90,14 @@ public struct UpdateInput<Saved> {
   /// The native stream it is processed as.
   public let processedAs: StreamID
   public let tap: Tap
+
+  public init(tokens: Tensor, attention: Tensor, saved: Saved, processedAs: StreamID, tap: Tap) {
+    self.tokens = tokens
+    self.attention = attention
+    self.saved = saved
+    self.processedAs = processedAs
+    self.tap = tap
+  }
 
   /// The attention output with its heads side by side, `[batch, tokens, heads * headDim]`.
   public var mergedAttention: Tensor { attention.mergedHeads }

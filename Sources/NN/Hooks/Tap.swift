@@ -6,9 +6,24 @@ public struct Tap {
   let hooks: BlockHooks?
   let block: BlockID
   let stream: StreamID
+  private var own: ((Site.Point, Tensor) -> Tensor)?
+
+  init(run: HookRun?, hooks: BlockHooks?, block: BlockID, stream: StreamID) {
+    (self.run, self.hooks, self.block, self.stream) = (run, hooks, block, stream)
+  }
+
+  /// A tap without a run, to try a half of a block alone: hands every point to a function, and goes on with what it
+  /// returns.
+  ///
+  /// - Parameter visit: nil for nothing to happen
+  public init(_ block: BlockID, _ stream: StreamID, _ visit: ((Site.Point, Tensor) -> Tensor)? = nil) {
+    self.init(run: nil, hooks: nil, block: block, stream: stream)
+    own = visit
+  }
 
   /// Passes `tensor` through the processors at this point.
   public func callAsFunction(_ point: Site.Point, _ tensor: Tensor) -> Tensor {
+    if let own { return own(point, tensor) }
     guard let run, let wanting = hooks?.sites[Site(block, stream, point)] else { return tensor }
     return run.visit(Site(block, stream, point), tensor, wanting)
   }
@@ -27,5 +42,7 @@ public struct Tap {
   }
 
   /// Whether anybody wants this point: lets a block fuse past it when nobody does.
-  public func wants(_ point: Site.Point) -> Bool { hooks?.sites[Site(block, stream, point)] != nil }
+  public func wants(_ point: Site.Point) -> Bool {
+    own != nil || hooks?.sites[Site(block, stream, point)] != nil
+  }
 }

@@ -69,6 +69,27 @@ import Testing
     #expect(compared > 0)
   }
 
+  @Test func patchesTakeTokensAndSitesThatAreChosen() throws {
+    let model = try model("knockout-flux-schnell"), first = "double.0.image.residualOutput"
+    let second = "double.1.image.residualOutput", cache = ActivationCache("\(first)", "\(second)")
+    let other = model.inputs.mapValues { $0 * 0.5 }
+    _ = try model.once([cache], inputs: other)
+    let theirs = try #require(cache[first, step: 0]), after = ActivationCache("\(second)")
+    let patch = ActivationPatch(from: cache, "\(second)", tokens: [3, 5]) { _ in first }
+    let plain = ActivationCache("\(second)")
+    _ = try model.once([plain])
+    _ = try model.once([patch, after])
+    let before = try #require(plain[second, step: 0]), found = try #require(after[second, step: 0])
+    for token in 0..<before.shape[1] {
+      let expected = [3, 5].contains(token) ? theirs : before
+      #expect(found[.all, token].isIdentical(to: expected[.all, token]), "token \(token)")
+    }
+    #expect(patch.replaced == 1 && patch.missed == 0)
+    let late = ActivationPatch(from: cache, "\(second)", in: PassFilter(steps: [4]))
+    #expect(throws: HookError.self) { try model.once([late]) }
+    #expect(throws: HookError.self) { try model.once([ActivationPatch(from: cache, tokens: [])]) }
+  }
+
   @Test func theSecondAttentionGoesThroughTheSameDoor() throws {
     final class Dual: AttentionProcessor {
       let factor: Float
