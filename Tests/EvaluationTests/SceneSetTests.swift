@@ -24,6 +24,17 @@ import Testing
     #expect(set.scenes.map { counts($0.labels[0], $0) } == counted)
   }
 
+  @Test func theEmbeddedMasksOfVideosHaveThePixelsTheirManifestCounts() throws {
+    let set = try SceneSet(folder: EmbeddedModel.tinyCogVideoX.scenes)
+    let counted: [[String: [Int]]] = try pixels(of: .tinyCogVideoX)
+    #expect(set.scenes.count == 12)
+    for (scene, counted) in zip(set.scenes, counted) {
+      let found = scene.labels.map { counts($0, scene) }
+      #expect(found.count == 17)
+      for (word, numbers) in counted { #expect(found.map { $0[word] ?? 0 } == numbers, "\(scene.name) \(word)") }
+    }
+  }
+
   private func counts(_ labels: [UInt8], _ scene: SceneSet.Scene) -> [String: Int] {
     labels.reduce(into: [:]) { $0[scene.words[Int($1)] ?? "nothing", default: 0] += 1 }
   }
