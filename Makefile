@@ -11,10 +11,11 @@ swift_files := Package.swift Benchmarks/Package.swift Sources Tests Benchmarks/S
 bench := Benchmarks/.build/release/bench
 quiet_build := swift build -c release --quiet
 
-.PHONY: help setup build install demo test examples sanitize fuzz bench bench-peers peer-check bench-build bench-check docs format lint clean
+.PHONY: help setup build install demo demo-video test examples sanitize fuzz bench bench-peers peer-check bench-build bench-check docs format lint clean
 
 help:
 	@echo 'make demo         a picture and its concept maps by the model that comes along, into demo/'
+	@echo 'make demo-video   videos and their concept maps by the video model that comes along, into demo-video/'
 	@echo 'make test         build everything in release mode and run the tests'
 	@echo 'make examples     build and run the package in Examples/, which uses this one from outside'
 	@echo 'make bench        measure the operations on the shapes of real models'
@@ -40,6 +41,15 @@ install: setup
 demo: setup
 	swift build -c release --product concept-attention
 	@.build/release/concept-attention generate "a boat on the sea under the sky" --seed 1 --output demo
+
+# A video of the model's own, and maps of a drawn one that it has never seen, in which a boat bobs.
+demo-video: setup
+	swift build -c release --product concept-attention
+	@.build/release/concept-attention generate "a boat drifting right on the sea under the sky" --model tiny-cogvideox \
+	  --concepts boat,sea,sky --seed 9 --output demo-video/generated
+	@.build/release/concept-attention segment Sources/EmbeddedModels/Resources/tiny-cogvideox-scenes/005 \
+	  --model tiny-cogvideox --prompt "a boat bobbing on the snow under the sky" --concepts boat,snow,sky \
+	  --output demo-video/followed
 
 # Numeric code is some fifty times slower without optimisation, hence release. The second run takes the fallback kernels
 # of a CPU without vector extensions.

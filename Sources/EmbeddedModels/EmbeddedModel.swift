@@ -7,6 +7,8 @@ public enum EmbeddedModel: String, Sendable, CaseIterable {
   case tinyFlux = "tiny-flux"
   /// A small Stable Diffusion 3.5 trained on the same world; see its `MODEL_CARD.md`.
   case tinySD3 = "tiny-sd3"
+  /// A small CogVideoX trained on the same world in motion; see its `MODEL_CARD.md`.
+  case tinyCogVideoX = "tiny-cogvideox"
 
   /// Its folder in the diffusers layout.
   ///

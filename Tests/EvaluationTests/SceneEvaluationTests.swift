@@ -11,8 +11,9 @@ import Testing
 @Suite struct SceneEvaluationTests {
   private let scenes = (try? EmbeddedModel.tinyFlux.scenes) ?? ""
 
-  @Test(arguments: [EmbeddedModel.tinyFlux, .tinySD3])
-  func everyFigureIsWithinHalfAPointOfTheReference(model: EmbeddedModel) throws {
+  /// Of the few videos within a point: each token that rounding moves over a threshold weighs more there.
+  @Test(arguments: [(EmbeddedModel.tinyFlux, 0.005), (.tinySD3, 0.005), (.tinyCogVideoX, 0.01)])
+  func everyFigureIsNearTheReference(model: EmbeddedModel, tolerance: Double) throws {
     let scenes = try model.scenes
     let table = try evaluate(pipeline: openPipeline(model.rawValue), scenes: SceneSet(folder: scenes))
     let reference = try json(Data(contentsOf: URL(fileURLWithPath: "\(scenes)/metrics.json")))
@@ -23,7 +24,7 @@ import Testing
     #expect(figures(found).keys == figures(reference).keys)
     for (name, expected) in figures(reference) {
       let figure = try #require(figures(found)[name], "\(name) is not measured")
-      #expect(abs(figure - expected) <= 0.005, "\(name): \(figure), expected \(expected)")
+      #expect(abs(figure - expected) <= tolerance, "\(name): \(figure), expected \(expected)")
     }
     let lines = table.text.split(separator: "\n")
     let printed = try String(contentsOfFile: "\(scenes)/metrics.txt", encoding: .utf8).split(separator: "\n")

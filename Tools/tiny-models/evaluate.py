@@ -116,11 +116,11 @@ def clip_maps(
     entry: dict[str, Any],
     levels: Tensor,
 ) -> dict[str, np.ndarray]:
-    """All noise levels as one batch; a level is a timestep over 1000."""
+    """All noise levels as one batch; a level is the noise's factor."""
     clean = encode_clips(vae, clip_tensor(frames[None]).to(model.device)).transpose(1, 2)
     generator = torch.Generator().manual_seed(entry["noise_seed"])
     noise = torch.randn(clean.shape, generator=generator).to(model.device)
-    timesteps = (levels * 1000).round().long()
+    timesteps = model.nearest_timesteps(levels)
     mixed = model.noised(clean, noise, timesteps)[0]
     text = model.encode_prompts([entry["prompt"]]).expand(len(levels), -1, -1)
     return after_softmax(

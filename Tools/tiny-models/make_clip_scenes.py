@@ -6,7 +6,7 @@ out:  OUT/NNN/FF.png          frames, 64 x 64
       OUT/manifest.json       what is in each clip, how it moves, and its full caption
       OUT/evaluation.json     per clip: prompt, concepts (its words, an object and a background it
                               does not have) and seed of the noise; the noise levels, which are
-                              timesteps over 1000
+                              the factors of the noise
 """
 
 from pathlib import Path

@@ -95,6 +95,11 @@ class TinyCogVideoX(nn.Module):
         signal, share = (x[:, None, None, None, None] for x in (kept.sqrt(), (1 - kept).sqrt()))
         return signal * clean + share * noise, signal * noise - share * clean
 
+    def nearest_timesteps(self, levels: Tensor) -> Tensor:
+        """Those at which the noise's factor is nearest to levels [batch] of 0 to 1."""
+        factors = (1 - self.scheduler.alphas_cumprod.double()).sqrt().to(levels.device)
+        return (factors - levels[:, None].double()).abs().argmin(1)
+
     def velocity(self, latents: Tensor, text: Tensor, timesteps: Tensor) -> Tensor:
         return self.transformer(
             hidden_states=latents,

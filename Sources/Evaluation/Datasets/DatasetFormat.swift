@@ -57,7 +57,7 @@ public struct DatasetFormat: Sendable {
     DatasetFormat(name: "folder", summary: "a folder of one's own with manifest.csv or manifest.jsonl") { folder, _ in
       try ManifestFolder(folder)
     },
-    DatasetFormat(name: "scenes", summary: "pictures drawn for the embedded model: manifest.json, evaluation.json") {
+    DatasetFormat(name: "scenes", summary: "scenes drawn for the embedded models: manifest.json, evaluation.json") {
       folder, _ in try SceneDataset(SceneSet(folder: folder.root))
     },
   ]

@@ -10,8 +10,9 @@ public struct EvaluationProgress: Sendable {
   public let scene: String
 }
 
-/// Measures ConceptAttention on pictures with exact masks: every picture is shown to the model once per noise level,
-/// with the same noise, and the maps of every layer, of all layers and of the selected ones are scored.
+/// Measures ConceptAttention on pictures or videos with exact masks: each is shown to the model once per noise level, with
+/// the same noise, and the maps of every layer, of all layers and of the selected ones are scored. The score of a video
+/// is the mean of its frames', each with the map of the latent frame that holds it.
 ///
 /// Maps are soft-maxed over the concepts in every layer before layers are averaged.
 ///
@@ -33,8 +34,10 @@ public func evaluate(
   for (index, scene) in scenes.scenes.enumerated() {
     let concepts = try ConceptSet(scene.concepts.compactMap { phrases[$0] }, tokens: .first)
     for level in scenes.noiseLevels {
-      let method = try observe(scene, concepts, level: level, scenes, pipeline)
-      try table.add(method, scene, level: level, selection, objects: scenes.objectNames)
+      let plan = try pipeline.plan(request(scene, level: level, scenes))
+      let truth = try SceneTruth(scene, plan, pipeline)
+      let method = try observe(plan, concepts, pipeline)
+      try table.add(method, scene, truth, level: level, selection, objects: scenes.objectNames)
     }
     table.finishScene()
     try onScene(EvaluationProgress(done: index + 1, total: scenes.scenes.count, scene: scene.name))
@@ -42,38 +45,49 @@ public func evaluate(
   return table
 }
 
-/// One pass over one picture, all layers and spaces.
+private func request(_ scene: SceneSet.Scene, level: Double, _ scenes: SceneSet) -> InspectionRequest {
+  var request = InspectionRequest(frames: scene.frames)
+  request.prompt = scene.prompt
+  request.height = scene.size.height
+  request.width = scene.size.width
+  request.noise = .levels([Float(level)])
+  request.seed = scene.noiseSeed
+  request.drawsPackedNoise = scenes.drawsPackedNoise
+  request.maxSequenceLength = scenes.maxSequenceLength
+  return request
+}
+
+/// One pass over one picture or video, all layers and spaces.
 private func observe(
-  _ scene: SceneSet.Scene, _ concepts: ConceptSet, level: Double, _ scenes: SceneSet, _ pipeline: any DiffusionPipeline
+  _ plan: InspectionPlan, _ concepts: ConceptSet, _ pipeline: any DiffusionPipeline
 ) throws -> ConceptAttention {
   var options = ConceptAttentionOptions.default
   options.spaces = EvaluationTable.spaces
   options.keeping = [.layers]
   let method = ConceptAttention(concepts, options: options)
-  var request = InspectionRequest(image: scene.picture)
-  request.prompt = scene.prompt
-  request.height = scene.picture.shape[0]
-  request.width = scene.picture.shape[1]
-  request.noise = .levels([Float(level)])
-  request.seed = scene.noiseSeed
-  request.drawsPackedNoise = scenes.drawsPackedNoise
-  request.maxSequenceLength = scenes.maxSequenceLength
-  try pipeline.inspect(request, processors: [method])
+  try pipeline.inspect(plan, processors: [method]) { _ in }
   return method
 }
 
+extension SceneTruth {
+  fileprivate init(_ scene: SceneSet.Scene, _ plan: InspectionPlan, _ pipeline: any DiffusionPipeline) throws {
+    let size = scene.size, grid = plan.grid
+    guard size.height % grid.height == 0, size.width % grid.width == 0 else {
+      throw SceneSetError(
+        scene.name, .unsuitable("\(grid.width) x \(grid.height) tokens do not divide its pixels evenly"))
+    }
+    self.init(scene, grid: grid, mapFrames: pipeline.gridFrames(size))
+  }
+}
+
 extension EvaluationTable {
-  /// Adds the maps of one picture at one noise level to every row they belong to.
+  /// Adds the maps of one scene at one noise level to every row they belong to.
   fileprivate mutating func add(
-    _ method: ConceptAttention, _ scene: SceneSet.Scene, level: Double, _ selection: [Int], objects: Set<String>
+    _ method: ConceptAttention, _ scene: SceneSet.Scene, _ truth: SceneTruth, level: Double, _ selection: [Int],
+    objects: Set<String>
   ) throws {
     for space in Self.spaces {
       let maps = try method.maps(space)
-      guard scene.picture.shape[0] % maps.grid.height == 0, scene.picture.shape[1] % maps.grid.width == 0 else {
-        throw SceneSetError(
-          scene.name, .unsuitable("\(maps.grid.width) x \(maps.grid.height) tokens do not divide its pixels evenly"))
-      }
-      let truth = TokenTruth(scene, grid: maps.grid)
       func add(_ map: Tensor, _ layers: Row.Layers) {
         let values = map[0].flattened(from: 1).floats
         let tokens = maps.grid.count

@@ -3,8 +3,9 @@ import Foundation
 import Models
 import Tensor
 
-/// Pictures with exact masks, and how to run a model on them: a folder with `manifest.json` (what is in the pictures),
-/// `evaluation.json` (prompts, concepts, noise) and the pictures and masks these name.
+/// Pictures or videos with exact masks, and how to run a model on them: a folder with `manifest.json` (what is in them),
+/// `evaluation.json` (prompts, concepts, noise) and the pictures and masks these name. A video and its masks are two
+/// folders, each with a PNG per frame, which belong together in the order of their names.
 public struct SceneSet: Sendable {
   public let scenes: [Scene]
   /// How much noise each picture is shown with, each more than 0 and at most 1.
@@ -18,18 +19,20 @@ public struct SceneSet: Sendable {
   public let objectNames: Set<String>
 
   public struct Scene: Sendable {
-    /// The picture's file name.
+    /// Of the picture's file, or of the folder with a video's frames.
     public let name: String
-    /// `u8`, `[height, width, 3]`.
-    public let picture: Tensor
+    /// `u8`, `[frames, height, width, 3]`; a picture is a video of one frame.
+    public let frames: Tensor
     public let prompt: String
     /// Those in the picture and distractors that are not.
     public let concepts: [String]
     public let noiseSeed: UInt64
     /// The words in the picture, by the number that their pixels have in `labels`.
     public let words: [Int: String]
-    /// Numbers of labels, row-major, as many as the picture has pixels.
-    public let labels: [UInt8]
+    /// Numbers of labels by frame, row-major, as many as the frame has pixels.
+    public let labels: [[UInt8]]
+
+    public var size: FrameSize { FrameSize(frames: frames.shape[0], height: frames.shape[1], width: frames.shape[2]) }
   }
 
   /// - Throws: `SceneSetError` naming the file and what is wrong with it
@@ -42,9 +45,9 @@ public struct SceneSet: Sendable {
     drawsPackedNoise = evaluation.noise_shape != nil
     maxSequenceLength = evaluation.max_sequence_length
     objectNames = Set(manifest.object_names)
-    let entries = Dictionary(manifest.scenes.map { ($0.image, $0) }) { first, _ in first }
+    let entries = Dictionary(manifest.scenes.map { ($0.name, $0) }) { first, _ in first }
     scenes = try evaluation.scenes.map { run in
-      guard let entry = entries[run.image] else { throw SceneSetError(path, .unknownScene(run.image)) }
+      guard let entry = entries[run.name] else { throw SceneSetError(path, .unknownScene(run.name)) }
       return try Scene(run, entry, manifest, folder: folder)
     }
   }
@@ -80,29 +83,22 @@ extension SceneSet.Scene {
   fileprivate init(
     _ run: SceneSet.Evaluation.Run, _ entry: SceneSet.Manifest.Entry, _ manifest: SceneSet.Manifest, folder: String
   ) throws {
-    let path = "\(folder)/\(run.image)"
-    do { picture = try Image.read(path: path) } catch { throw SceneSetError(path, .badPicture("\(error)")) }
-    let maskPath = "\(folder)/\(entry.mask)"
-    let mask = try LabelMask(path: maskPath, labelCount: manifest.label_names.count)
-    guard picture.shape.prefix(2).elementsEqual([mask.height, mask.width]) else {
-      let size = "\(picture.shape[1]) × \(picture.shape[0])"
-      throw SceneSetError(maskPath, .badMask("\(mask.width) × \(mask.height) for a picture of \(size)"))
-    }
+    let files = try SceneFiles(entry.name, masks: entry.mask, isVideo: entry.isVideo, folder: folder)
+    (frames, labels) = try files.read(labelCount: manifest.label_names.count)
     var words: [Int: String] = [:]
     for (key, word) in entry.words {
       guard let number = Int(key), manifest.label_names.indices.contains(number),
         manifest.label_names[number] == word
       else {
-        throw SceneSetError("\(folder)/manifest.json", .badValue("\(run.image): '\(word)' is not label \(key)"))
+        throw SceneSetError("\(folder)/manifest.json", .badValue("\(run.name): '\(word)' is not label \(key)"))
       }
       words[number] = word
     }
-    name = run.image
+    name = run.name
     prompt = run.prompt
     concepts = run.concepts
     noiseSeed = run.noise_seed
     self.words = words
-    labels = mask.labels
   }
 }
 
@@ -110,9 +106,21 @@ extension SceneSet.Scene {
 
 extension SceneSet {
   fileprivate struct Manifest: Decodable {
+    /// `image` and `mask` are files, `frames` and `masks` folders.
     struct Entry: Decodable {
-      let image, mask: String
+      let name, mask: String
+      let isVideo: Bool
       let words: [String: String]
+
+      private enum CodingKeys: String, CodingKey { case image, mask, frames, masks, words }
+
+      init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        isVideo = values.contains(.frames)
+        name = try values.decode(String.self, forKey: isVideo ? .frames : .image)
+        mask = try values.decode(String.self, forKey: isVideo ? .masks : .mask)
+        words = try values.decode([String: String].self, forKey: .words)
+      }
     }
     let label_names, object_names: [String]
     let scenes: [Entry]
@@ -120,9 +128,19 @@ extension SceneSet {
 
   fileprivate struct Evaluation: Decodable {
     struct Run: Decodable {
-      let image, prompt: String
+      let name, prompt: String
       let concepts: [String]
       let noise_seed: UInt64
+
+      private enum CodingKeys: String, CodingKey { case image, frames, prompt, concepts, noise_seed }
+
+      init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        name = try values.decode(String.self, forKey: values.contains(.frames) ? .frames : .image)
+        prompt = try values.decode(String.self, forKey: .prompt)
+        concepts = try values.decode([String].self, forKey: .concepts)
+        noise_seed = try values.decode(UInt64.self, forKey: .noise_seed)
+      }
     }
     let noise_levels: [Double]
     /// `[1, tokens, channels]`, what noise was drawn for; absent for the latents' own shape.
@@ -146,7 +164,7 @@ extension SceneSet {
       }
       for run in scenes {
         guard !run.concepts.isEmpty, Set(run.concepts).count == run.concepts.count else {
-          throw fail("\(run.image): expected concepts, each once, found \(run.concepts)")
+          throw fail("\(run.name): expected concepts, each once, found \(run.concepts)")
         }
       }
     }
@@ -161,6 +179,8 @@ public struct SceneSetError: Error, Equatable, CustomStringConvertible {
     case badValue(String)
     case badPicture(String)
     case badMask(String)
+    /// A video's folder without frames, or with more than a video may have, or than it has masks.
+    case badFrames(String)
     /// `evaluation.json` names a picture that `manifest.json` does not.
     case unknownScene(String)
     /// The scenes do not fit the model.
@@ -178,7 +198,8 @@ public struct SceneSetError: Error, Equatable, CustomStringConvertible {
   public var description: String {
     switch problem {
     case .missingFile: "\(path): no such file"
-    case .badJSON(let reason), .badValue(let reason), .unsuitable(let reason): "\(path): \(reason)"
+    case .badJSON(let reason), .badValue(let reason), .badFrames(let reason), .unsuitable(let reason):
+      "\(path): \(reason)"
     case .badPicture(let reason): "\(path): unreadable picture: \(reason)"
     case .badMask(let reason): "\(path): not a mask of labels: \(reason)"
     case .unknownScene(let name): "\(path): '\(name)' is not in manifest.json"

@@ -1,22 +1,49 @@
+import Models
 import NN
-import Tensor
 
-/// How many pixels of each concept every token of a picture covers, to score maps of tokens at the detail of pixels.
+/// What is where in every frame of a scene, to score maps of its tokens.
+struct SceneTruth: Sendable {
+  /// By frame, with the frame of the maps that shows it.
+  private let frames: [(truth: TokenTruth, mapFrame: Int)]
+  private let frameTokens: Int
+
+  /// - Parameter mapFrames: the frame of the grid for each frame of the scene
+  init(_ scene: SceneSet.Scene, grid: TokenGrid, mapFrames: [Int]) {
+    frameTokens = grid.height * grid.width
+    frames = mapFrames.enumerated().map { (TokenTruth(scene, frame: $0.offset, grid: grid), $0.element) }
+  }
+
+  /// The mean over the frames that have a value.
+  ///
+  /// - Parameter maps: values by concept, then token, frame after frame; compared over the concepts
+  func score(_ maps: [[Float]], objects: Set<String>) -> [SceneMetric: Double] {
+    var values: [SceneMetric: [Double]] = [:]
+    for (truth, mapFrame) in frames {
+      let tokens = mapFrame * frameTokens..<(mapFrame + 1) * frameTokens
+      for (metric, value) in truth.score(maps.map { Array($0[tokens]) }, objects: objects) {
+        values[metric, default: []].append(value)
+      }
+    }
+    return values.mapValues { mean($0) }
+  }
+}
+
+/// How many pixels of each concept every token of a frame covers, to score maps of tokens at the detail of pixels.
 ///
 /// Scores are those of the map scaled up by nearest neighbour, without scaling it up.
 struct TokenTruth: Sendable {
   let concepts: [String]
   /// Pixels of a token.
   let cellSize: Int
-  /// By concept, then token, frame after frame; all 0 for a concept that is not in the picture.
+  /// By concept, then token; all 0 for a concept that is not in the frame.
   let hits: [[Int]]
 
   /// Concepts with fewer pixels are not scored: a map cannot be blamed for them.
   static let fewestPixels = 16
 
-  init(_ scene: SceneSet.Scene, grid: TokenGrid) {
+  init(_ scene: SceneSet.Scene, frame: Int, grid: TokenGrid) {
     concepts = scene.concepts
-    let height = scene.picture.shape[0], width = scene.picture.shape[1]
+    let (height, width) = (scene.size.height, scene.size.width), labels = scene.labels[frame]
     let cellHeight = height / grid.height, cellWidth = width / grid.width
     cellSize = cellHeight * cellWidth
     let rows = Dictionary(zip(scene.concepts, 0...)) { first, _ in first }
@@ -24,15 +51,14 @@ struct TokenTruth: Sendable {
     let row = (0...255).map { scene.words[$0].flatMap { rows[$0] } }
     for y in 0..<height {
       for x in 0..<width {
-        guard let concept = row[Int(scene.labels[y * width + x])] else { continue }
+        guard let concept = row[Int(labels[y * width + x])] else { continue }
         hits[concept][y / cellHeight * grid.width + x / cellWidth] += 1
       }
     }
-    // A scene stands still: every frame has the same truth.
-    self.hits = hits.map { row in (0..<grid.frames).flatMap { _ in row } }
+    self.hits = hits
   }
 
-  /// Scores of one picture's maps.
+  /// Scores of one frame's maps.
   ///
   /// - Parameters:
   ///   - maps: values by concept, then token; compared over the concepts
