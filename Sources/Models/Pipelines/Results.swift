@@ -8,8 +8,12 @@ public struct GenerationStep: Sendable {
   public let level: NoiseLevel
   /// All that is needed to go on from here.
   public let state: GenerationState
-  /// Latents after this step, as the transformer takes them.
+  /// Latents after this step, as the transformer takes them; of a pass over an existing picture, those it was shown.
   public var latents: Tensor { state.latents }
+  /// Latents that this step started from.
+  public let before: Tensor
+  /// The clean latents that the prediction of this step stands for; nil where nothing is predicted.
+  public let predictedClean: Tensor?
 }
 
 /// Where a generation stands between two steps: with the same plan it goes on from here to the same bits.
