@@ -53,7 +53,8 @@ let package = Package(
     .target(
       name: "Explorer",
       dependencies: [
-        "Artifacts", .product(name: "FlyingFox", package: "FlyingFox"), .product(name: "FlyingSocks", package: "FlyingFox"),
+        "Artifacts", .product(name: "FlyingFox", package: "FlyingFox"),
+        .product(name: "FlyingSocks", package: "FlyingFox"),
       ],
       resources: [.embedInCode("Page")], swiftSettings: settings),
     .executableTarget(

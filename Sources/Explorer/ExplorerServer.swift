@@ -117,8 +117,9 @@ struct Answering: HTTPHandler {
     case ("GET", 4) where parts[0] == "runs" && parts[2] == "frames":
       return try file(parts[3], of: parts[1], isFrame: true)
     case ("GET", 2) where path == "api/model":
-      return Self.json(Data("{\"model\":".utf8) + executor.model + Data(",\"limits\":".utf8)
-        + (try JSONEncoder().encode(limits)) + Data(",\"colors\":\(PageFiles.colors)}".utf8))
+      return Self.json(
+        Data("{\"model\":".utf8) + executor.model + Data(",\"limits\":".utf8)
+          + (try JSONEncoder().encode(limits)) + Data(",\"colors\":\(PageFiles.colors)}".utf8))
     case ("GET", 2) where path == "api/runs": return Self.json(try JSONEncoder().encode(await board.all))
     case ("POST", 2) where path == "api/runs":
       try expect(request, type: ["application/json"])
@@ -162,7 +163,8 @@ struct Answering: HTTPHandler {
   private func file(_ name: String, of id: String, isFrame: Bool = false) throws -> HTTPResponse {
     let path = try board.store.file(name, of: id, isFrame: isFrame)
     let types = [
-      "png": "image/png", "gif": "image/gif", "mp4": "video/mp4", "json": "application/json", "html": "text/html; charset=utf-8",
+      "png": "image/png", "gif": "image/gif", "mp4": "video/mp4", "json": "application/json",
+      "html": "text/html; charset=utf-8",
     ]
     var headers = Self.headers(types[URL(fileURLWithPath: name).pathExtension] ?? "application/octet-stream")
     // The report brings a script of its own, which gets no part of this server.

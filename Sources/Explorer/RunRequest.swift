@@ -43,7 +43,8 @@ public struct RunRequest: Codable, Sendable, Equatable {
   private static func place(_ error: DecodingError) -> String {
     let context: DecodingError.Context
     switch error {
-    case .dataCorrupted(let found), .keyNotFound(_, let found), .typeMismatch(_, let found), .valueNotFound(_, let found):
+    case .dataCorrupted(let found), .keyNotFound(_, let found), .typeMismatch(_, let found),
+      .valueNotFound(_, let found):
       context = found
     @unknown default: return ""
     }

@@ -43,7 +43,9 @@ struct Explore: ParsableCommand {
 
   func validate() throws {
     if port == 0 { throw ValidationError("--port 0: expected 1 to 65535") }
-    if let token, token.count < 16 || !token.allSatisfy({ $0.isASCII && ($0.isLetter || $0.isNumber || "-_".contains($0)) }) {
+    if let token,
+      token.count < 16 || !token.allSatisfy({ $0.isASCII && ($0.isLetter || $0.isNumber || "-_".contains($0)) })
+    {
       throw ValidationError("--token: expected at least 16 letters, digits, hyphens or underscores")
     }
     if token == nil, !isLoopback {

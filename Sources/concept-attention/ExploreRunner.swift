@@ -38,8 +38,11 @@ final class ExploreRunner: RunExecutor {
 
   func kind(ofUpload data: Data, limits: ExplorerLimits) throws -> String {
     let ending =
-      data.starts(with: [0x89, 0x50, 0x4E, 0x47]) ? "png" : data.starts(with: [0xFF, 0xD8, 0xFF]) ? "jpg"
-      : data.starts(with: [0x93] + Array("NUMPY".utf8)) ? "npy" : "safetensors"
+      data.starts(with: [0x89, 0x50, 0x4E, 0x47])
+      ? "png"
+      : data.starts(with: [0xFF, 0xD8, 0xFF])
+        ? "jpg"
+        : data.starts(with: [0x93] + Array("NUMPY".utf8)) ? "npy" : "safetensors"
     let path = FileManager.default.temporaryDirectory.appendingPathComponent("upload-\(UUID()).\(ending)").path
     defer { try? FileManager.default.removeItem(atPath: path) }
     do { try data.write(to: URL(fileURLWithPath: path)) } catch { throw Refusal(500, "there is no room for the file") }
