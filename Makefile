@@ -11,13 +11,14 @@ swift_files := Package.swift Benchmarks/Package.swift Sources Tests Benchmarks/S
 bench := Benchmarks/.build/release/bench
 quiet_build := swift build -c release --quiet
 
-.PHONY: help setup build install demo demo-video test examples sanitize fuzz bench bench-peers peer-check bench-build bench-check docs format lint clean
+.PHONY: help setup build install demo demo-video test test-explorer examples sanitize fuzz bench bench-peers peer-check bench-build bench-check docs format lint clean
 
 help:
 	@echo 'make demo         a picture and its concept maps by the model that comes along, into demo/'
 	@echo 'make demo-video   videos and their concept maps by the video model that comes along, into demo-video/'
 	@echo 'make test         build everything in release mode and run the tests'
 	@echo 'make examples     build and run the package in Examples/, which uses this one from outside'
+	@echo 'make test-explorer  try the explorer in a browser without a window, beside a crowd and malformed requests (Python, Chromium)'
 	@echo 'make bench        measure the operations on the shapes of real models'
 	@echo 'make bench-peers  the same in turns with PyTorch (PEER_PYTHON names its Python), as a table'
 	@echo 'make install      program, embedded models and shell completions below PREFIX (/usr/local unless given)'
@@ -61,6 +62,11 @@ test: setup
 # A package outside of this one, with methods and a model of its own: what the public interface is enough for.
 examples: setup
 	cd Examples/Methods && swift run -c release --quiet methods
+
+# Where Chromium is missing, what takes a browser is skipped and says so.
+test-explorer: setup
+	swift build -c release --product concept-attention
+	python3 Tools/explorer/check.py
 
 # Under sanitizers, in build folders of their own: the C kernels of every instruction set this CPU has, and the readers.
 # What ThreadSanitizer reports falsely is listed, with the reason, in Tools/sanitizers/.

@@ -21,7 +21,8 @@ let package = Package(
     .executable(name: "concept-attention", targets: ["concept-attention"]),
   ],
   dependencies: [
-    .package(url: "https://github.com/apple/swift-argument-parser", .upToNextMinor(from: "1.8.2"))
+    .package(url: "https://github.com/apple/swift-argument-parser", .upToNextMinor(from: "1.8.2")),
+    .package(url: "https://github.com/swhitty/FlyingFox", .upToNextMinor(from: "0.27.1")),
   ],
   targets: [
     .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
@@ -47,12 +48,20 @@ let package = Package(
       name: "Evaluation", dependencies: ["CHDF5", "ConceptAttention", "Formats", "Models", "NN", "Tensor"],
       swiftSettings: settings),
     .target(
-      name: "Artifacts", dependencies: ["ConceptAttention", "Formats", "NN", "Tensor"], swiftSettings: settings),
+      name: "Artifacts", dependencies: ["ConceptAttention", "Formats", "NN", "Tensor"],
+      resources: [.embedInCode("Page")], swiftSettings: settings),
+    .target(
+      name: "Explorer",
+      dependencies: [
+        "Artifacts", .product(name: "FlyingFox", package: "FlyingFox"),
+        .product(name: "FlyingSocks", package: "FlyingFox"),
+      ],
+      resources: [.embedInCode("Page")], swiftSettings: settings),
     .executableTarget(
       name: "concept-attention",
       dependencies: [
-        "Artifacts", "ConceptAttention", "EmbeddedModels", "Evaluation", "Formats", "Models", "NN", "Tensor",
-        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "Artifacts", "ConceptAttention", "EmbeddedModels", "Evaluation", "Explorer", "Formats", "Models", "NN",
+        "Tensor", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),
     .executableTarget(

@@ -71,7 +71,8 @@ extension ArtifactWriter {
   }
 
   func metadataJSON(
-    title: String, maps: RunMaps, _ ranges: [ConceptRange], files: [String], run: some Encodable, id: RunID
+    title: String, maps: RunMaps, _ ranges: [ConceptRange], footage: Footage, files: [String], run: some Encodable,
+    id: RunID
   ) throws -> [UInt8] {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
@@ -85,7 +86,8 @@ extension ArtifactWriter {
     }
     let description = RunDescription(
       title: title, runId: id.run, imageId: id.image, concepts: concepts, maps: maps.names, colorMap: colorMap,
-      scaling: scaling, files: files, run: run)
+      scaling: scaling, mapFrames: footage.isVideo ? footage.mapFrames : nil,
+      framesPerSecond: footage.isVideo ? footage.framesPerSecond : nil, files: files, run: run)
     return try Array(encoder.encode(description))
   }
 
@@ -121,6 +123,9 @@ private struct RunDescription<Run: Encodable>: Encodable {
   let maps: [String]
   let colorMap: ColorMap
   let scaling: MapScaling
+  /// Of a video: the frame of the maps that belongs to each of its frames.
+  let mapFrames: [Int]?
+  let framesPerSecond: Double?
   let files: [String]
   let run: Run
 }

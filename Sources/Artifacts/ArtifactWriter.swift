@@ -56,6 +56,11 @@ public struct ArtifactWriter: Sendable {
       + stems.flatMap { files("heatmap-\($0)") + files("overlay-\($0)") } + rest + ["metadata.json", "report.html"]
   }
 
+  /// One frame of the averaged maps of one picture, in the form of `maps.safetensors`, in memory: maps on their way.
+  public static func valuesFile(_ maps: SaliencyMaps, picture: Int = 0, frame: Int = 0) throws -> Data {
+    try Report.safetensors([("average", maps.average[picture, .all, frame])], concepts: maps.concepts)
+  }
+
   /// Writes everything for one picture or video. The files appear together, when all are complete.
   ///
   /// - Parameters:
@@ -84,7 +89,8 @@ public struct ArtifactWriter: Sendable {
     let run = RunMaps(maps, picture: picture), ranges = ranges(of: run)
     let files = Self.fileNames(concepts: maps.concepts, frames: footage.count, writesMP4: writesMP4)
     let id = RunID(footage.frames, run)
-    let description = try metadataJSON(title: title, maps: run, ranges, files: files, run: metadata, id: id)
+    let description = try metadataJSON(
+      title: title, maps: run, ranges, footage: footage, files: files, run: metadata, id: id)
     if footage.isVideo {
       try writeVideo(footage, run, ranges, title: title, id, transaction)
     } else {
@@ -92,8 +98,7 @@ public struct ArtifactWriter: Sendable {
     }
     try writeValues(run, id, transaction)
     try AtomicFile.write(description, to: transaction.stage(path("metadata.json")))
-    let report = try Report(
-      title: title, footage: footage, maps: run, colorMap: colorMap, scaling: scaling, metadata: description)
+    let report = try Report(title: title, footage: footage, maps: run, metadata: description)
     try AtomicFile.write(Array(report.page.utf8), to: transaction.stage(path("report.html")))
     return files.map(path)
   }

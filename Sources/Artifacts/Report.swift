@@ -5,32 +5,29 @@ import Formats
 import Foundation
 import Tensor
 
-/// The contents of `report.html`.
+/// The contents of `report.html`: the files of the run, and the view of them that the explorer has too.
 struct Report {
   private let title: String
   private let data: String
 
   /// - Parameter metadata: the JSON of `metadata.json`
-  init(
-    title: String, footage: Footage, maps: RunMaps, colorMap: ColorMap, scaling: MapScaling, metadata: [UInt8]
-  ) throws {
+  init(title: String, footage: Footage, maps: RunMaps, metadata: [UInt8]) throws {
     self.title = title
-    let tables = ColorMap.allCases.map { "\"\($0.rawValue)\":" + ($0.hexadecimal.map { "\"\($0)\"" } ?? "null") }
-    let values = zip(maps.names, maps.shown).map { name, frames in
-      "\"\(name)\":[" + (0..<frames.shape[0]).map { Self.json(frames[$0]) }.joined(separator: ",\n") + "]"
-    }
-    let fields = try [
-      "title": Self.json(title), "concepts": Self.json(maps.concepts), "colorMap": Self.json(colorMap.rawValue),
-      "scaling": Self.json(scaling.rawValue), "names": Self.json(maps.names),
-      "height": "\(maps.average.shape[2])", "width": "\(maps.average.shape[3])",
-      "pictures": Self.json((0..<footage.count).map { try Self.picture(footage[$0], isFrame: footage.isVideo) }),
-      "mapFrames": Self.json(footage.mapFrames), "framesPerSecond": "\(footage.framesPerSecond)",
-      "colors": "{\(tables.joined(separator: ","))}", "maps": "{\(values.joined(separator: ","))}",
-      "metadata": String(decoding: metadata, as: UTF8.self),
+    let shown = maps.shown.map { $0.shape[0] == 1 ? $0[0] : $0.transposed(0, 1) }
+    let values = try Self.safetensors(zip(maps.names, shown).map { ($0, $1) }, concepts: maps.concepts)
+    let pictures = try (0..<footage.count).map { try Self.picture(footage[$0], isFrame: footage.isVideo) }
+    let members = [
+      "\"colors\":\(PageFiles.colors)", "\"maps\":\"\(values.base64EncodedString())\"",
+      "\"metadata\":\(String(decoding: metadata, as: UTF8.self))",
+      "\"pictures\":[\(pictures.map { "\"\($0)\"" }.joined(separator: ",\n"))]",
     ]
-    let members = fields.sorted { $0.key < $1.key }.map { "\"\($0.key)\":\($0.value)" }
     data = Self.inert("{\(members.joined(separator: ",\n"))}")
   }
+
+  /// Nothing can be fetched by this page or sent from it, whatever is in it.
+  private static let policy =
+    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; base-uri 'none'; "
+    + "form-action 'none'"
 
   var page: String {
     """
@@ -38,17 +35,20 @@ struct Report {
     <html lang="en">
     <head>
     <meta charset="utf-8">
+    <meta http-equiv="Content-Security-Policy" content="\(Self.policy)">
     <meta name="viewport" content="width=device-width, initial-scale=1">
     <title>\(Self.escaped(title))</title>
     <style>
-    \(Self.style)
+    \(PageFiles.text(PageFiles.style))
     </style>
     </head>
     <body>
-    \(Self.body)
+    <header><h1 id="title"></h1></header>
+    <main id="run"></main>
     <script type="application/json" id="data">\(data)</script>
     <script>
-    \(Self.script)
+    \(PageFiles.text(PageFiles.viewer))
+    \(PageFiles.text(PageFiles.reportScript))
     </script>
     </body>
     </html>
@@ -62,16 +62,37 @@ struct Report {
     return "data:image/\(isFrame ? "jpeg" : "png");base64,\(Data(bytes).base64EncodedString())"
   }
 
-  /// A list of flat maps, one per concept, with four significant digits.
-  private static func json(_ maps: Tensor) -> String {
-    let rows = (0..<maps.shape[0]).map { index in
-      "[" + maps[index].floats.map(shortNumber).joined(separator: ",") + "]"
-    }
-    return "[" + rows.joined(separator: ",\n") + "]"
-  }
+  /// Maps as a safetensors file, `f32 [concepts, height, width]` each, or `[concepts, frames, height, width]`.
+  ///
+  /// - Parameter concepts: written into it, as `maps.safetensors` has them
+  static func safetensors(_ maps: [(name: String, values: Tensor)], concepts: [String]) throws -> Data {
+    enum Entry: Encodable {
+      case tensor(shape: [Int], offsets: [Int])
+      case metadata([String: String])
 
-  private static func json(_ value: some Encodable) throws -> String {
-    try String(decoding: JSONEncoder().encode(value), as: UTF8.self)
+      func encode(to encoder: any Encoder) throws {
+        struct Description: Encodable {
+          var dtype = "F32"
+          let shape, data_offsets: [Int]
+        }
+        switch self {
+        case .tensor(let shape, let offsets): try Description(shape: shape, data_offsets: offsets).encode(to: encoder)
+        case .metadata(let texts): try texts.encode(to: encoder)
+        }
+      }
+    }
+    let names = try String(decoding: JSONEncoder().encode(concepts), as: UTF8.self)
+    var entries = ["__metadata__": Entry.metadata(["concepts": names])], bytes = Data()
+    for (name, values) in maps {
+      let start = bytes.count
+      for value in values.floats { withUnsafeBytes(of: value.bitPattern.littleEndian) { bytes.append(contentsOf: $0) } }
+      entries[name] = .tensor(shape: values.shape, offsets: [start, bytes.count])
+    }
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = .sortedKeys
+    var header = try encoder.encode(entries)
+    header.append(contentsOf: [UInt8](repeating: UInt8(ascii: " "), count: -header.count & 7))
+    return withUnsafeBytes(of: UInt64(header.count).littleEndian) { Data($0) } + header + bytes
   }
 
   /// JSON in which nothing can end the element around it: outside of strings these characters do not occur.

@@ -1,8 +1,11 @@
 import ArgumentParser
+import Artifacts
 import ConceptAttention
+import Foundation
 import Models
+import Tensor
 
-struct Generate: ParsableCommand {
+struct Generate: ExplorableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Generates a picture or video and a map for each concept.",
     discussion: """
@@ -32,6 +35,7 @@ struct Generate: ParsableCommand {
   @OptionGroup(title: "Picture") var picture: PictureOptions
   @OptionGroup(title: "Run") var settings: RunOptions
   @OptionGroup(title: "Concepts") var concepts: ConceptOptions
+  @OptionGroup(title: "Interventions") var interventions: InterventionOptions
   @OptionGroup(title: "Output") var output: OutputOptions
   @OptionGroup(title: "Model") var model: ModelOptions
 
@@ -109,16 +113,23 @@ struct Generate: ParsableCommand {
     }
   }
 
-  func run() throws {
+  func check(_ pipeline: any DiffusionPipeline) throws {
+    let prompt = prompt ?? words.prompt ?? "", plan = try plan(prompt, pipeline)
+    _ = try (concepts.names(prompt: prompt), concepts.mapMethod(), interventions.interventions())
+    _ = try concepts.options(for: pipeline, steps: stepSet(picture.timesteps, of: plan.steps))
+  }
+
+  func run(in context: RunContext) throws {
     let prompt = prompt ?? words.prompt ?? "", names = try concepts.names(prompt: prompt)
-    var run = try MapRun(model, concepts, output, names: names)
+    var run = try MapRun(model, concepts, interventions, output, names: names, in: context)
     let pipeline = run.pipeline, plan = try plan(prompt, pipeline)
     let options = try concepts.options(for: pipeline, steps: stepSet(picture.timesteps, of: plan.steps))
     let maps = MapRequest(
       pipeline, concepts: names, prompt: prompt, maxSequenceLength: plan.maxSequenceLength, options: options)
-    let metadata = RunMetadata(
+    var metadata = RunMetadata(
       command: "generate", model: try .init(model), prompt: prompt, startingImage: settings.image, concepts: names,
       seed: picture.seed, plan: .generation(plan), maps: .init(concepts, options))
+    metadata.interventions = interventions.texts
     let seeds = (0..<picture.images).map { picture.seed &+ UInt64($0) }
     if settings.resume, output.saveTensors != nil {
       throw InputError("--save-tensors writes the tensors of every step: a run that goes on does not have them all")
@@ -127,16 +138,37 @@ struct Generate: ParsableCommand {
     let needs = RunNeeds(
       plan, pipeline, concepts: names.count, steps: plan.steps,
       pictures: (seeds.count, plan.size.height * plan.size.width))
+    let key = try traceKey(plan), known = key.flatMap { context.traces?[$0] }
     try run.run(
-      maps, needs: needs, seeds: seeds, progress: "generating, step", title: prompt, metadata: metadata,
-      state: state, resumes: settings.resume
+      maps, needs: needs, seeds: seeds,
+      progress: known == nil ? "generating, step" : "looking again at the steps of a picture that is known, step",
+      title: prompt, metadata: metadata, looksEverywhere: known == nil, state: state, resumes: settings.resume,
+      picture: { known?.image ?? $0.clean.map { pipeline.preview($0, plan, side: 256) } }
     ) { processors, state, onStep in
-      let result = try pipeline.generate(plan, processors: processors, resuming: state, onStep: onStep)
+      if let known {
+        let result = try pipeline.revisit(plan, latents: known.latents, processors: processors, onStep: onStep)
+        return .init(footage: [(try Footage(known.image), picture.seed)], seconds: result.seconds)
+      }
+      var latents: [Tensor] = []
+      let result = try pipeline.generate(plan, processors: processors, resuming: state) { step in
+        if context.traces != nil { latents.append(step.before) }
+        try onStep(step)
+      }
       if !output.allowsNonfinite { try FiniteGuard.check(result) }
+      if let key { context.traces?.keep(.init(latents: latents, image: result.image(0)), for: key) }
       return .init(
         footage: try seeds.enumerated().map { (try output.footage(result.video($0), pipeline), $1) },
         seconds: result.seconds)
     }
+  }
+
+  /// Of all that decides the picture: runs of the same key differ in what is looked for in it. nil where latents alone are
+  /// not all there is to look at again.
+  private func traceKey(_ plan: GenerationPlan) throws -> String? {
+    guard picture.images == 1, plan.size.frames == 1, settings.image == nil, output.saveTensors == nil, !settings.resume
+    else { return nil }
+    let plan = try RunMetadata.encoder().encode(plan)
+    return String(decoding: plan, as: UTF8.self) + interventions.texts.joined(separator: "\n")
   }
 
   private func plan(_ prompt: String, _ pipeline: any DiffusionPipeline) throws -> GenerationPlan {

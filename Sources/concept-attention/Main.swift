@@ -18,7 +18,7 @@ struct ConceptAttentionCommand: ParsableCommand {
       Both write a folder with the picture, heatmaps, overlays, the values as .safetensors and .npz, and report.html.
       """,
     version: programVersion,
-    subcommands: [Generate.self, Segment.self, Evaluate.self, Info.self, Sites.self])
+    subcommands: [Generate.self, Segment.self, Explore.self, Evaluate.self, Info.self, Sites.self])
 
   /// Wrong input ends with exit code 2 and one message on standard error, an interruption with 130.
   static func main() {

@@ -11,18 +11,29 @@ struct MapRun {
   let model: ModelOptions
   let concepts: ConceptOptions
   let output: OutputOptions
+  let interventions: Interventions?
   let names: [String]
+  let context: RunContext
   private var clock = CommandClock()
   let pipeline: any DiffusionPipeline
 
   /// Opens the model.
-  init(_ model: ModelOptions, _ concepts: ConceptOptions, _ output: OutputOptions, names: [String]) throws {
+  init(
+    _ model: ModelOptions, _ concepts: ConceptOptions, _ interventions: InterventionOptions, _ output: OutputOptions,
+    names: [String], in context: RunContext
+  ) throws {
     self.model = model
     self.concepts = concepts
     self.output = output
     self.names = names
-    if !output.force { try RunNeeds.check(model.convertedBytes(), of: "converting the weights") }
-    pipeline = try model.open()
+    self.context = context
+    self.interventions = try interventions.interventions()
+    if let opened = context.pipeline {
+      pipeline = opened
+    } else {
+      if !output.force { try RunNeeds.check(model.convertedBytes(), of: "converting the weights") }
+      pipeline = try model.open()
+    }
     clock.end(\.opening)
   }
 
@@ -40,15 +51,18 @@ struct MapRun {
   ///   - label: what is counted
   ///   - title: heads the report
   ///   - metadata: of the run, without what this adds
+  ///   - looksEverywhere: whether numbers are checked in blocks that the maps are not made of
   ///   - state: where it is saved how far the run has come; nil not to save
   ///   - resumes: whether it goes on from there
+  ///   - picture: where the picture is after a step
   ///   - body: runs the model with the processors from a state on, and calls the function after every step
   mutating func run(
     _ request: MapRequest, needs: RunNeeds, seeds: [UInt64], progress label: String, title: String,
-    metadata: RunMetadata, state: RunState? = nil, resumes: Bool = false,
+    metadata: RunMetadata, looksEverywhere: Bool, state: RunState? = nil, resumes: Bool = false,
+    picture: @escaping (GenerationStep) -> Tensor?,
     _ body: ([any AttentionProcessor], GenerationState?, @escaping (GenerationStep) throws -> Void) throws -> Outcome
   ) throws {
-    let method = try concepts.mapMethod()
+    let method = try concepts.mapMethod(), interventions = interventions, context = context
     if !output.force { try RunNeeds.check(needs.memory, of: "this run") }
     let folder = try RunFolder(
       output.output, folders: output.folders(seeds: seeds),
@@ -60,22 +74,27 @@ struct MapRun {
     clock.end(\.concepts)
     try checkInterrupt()
     let recorder = try output.recorder(saliency, request)
-    let guardian = output.allowsNonfinite ? nil : FiniteGuard(request, looksEverywhere: metadata.isGeneration)
-    let progress = Progress(label)
+    let guardian = output.allowsNonfinite ? nil : FiniteGuard(request, looksEverywhere: looksEverywhere)
+    let progress = context.isWatched ? nil : Progress(label)
     let earlier = resumes ? try state?.load(into: saliency) : nil
-    var state = state
+    var state = context.isWatched ? nil : state
     let processors: [(any AttentionProcessor)?] = [guardian?.check, saliency, recorder?.processor]
-    let outcome = try body(processors.compactMap { $0 }, earlier) { step in
-      progress.show(step.done - (earlier?.stepsDone ?? 0), of: step.total - (earlier?.stepsDone ?? 0))
+    let outcome = try body((interventions?.processors ?? []) + processors.compactMap { $0 }, earlier) { step in
+      progress?.show(step.done - (earlier?.stepsDone ?? 0), of: step.total - (earlier?.stepsDone ?? 0))
+      try interventions?.check()
       try guardian?.check(step)
       recorder?.record(step)
       try state?.save(step, saliency)
+      try context.watch?(.init(step: step, label: label, maps: saliency.maps) { picture(step) })
       try checkInterrupt()
     }
-    progress.finish()
+    progress?.finish()
+    try interventions?.finish()
+    try Task.checkCancellation()
     clock.add(outcome.seconds)
     var metadata = metadata
     metadata.seconds = clock.seconds
+    if let arguments = context.arguments { metadata.arguments = arguments }
     metadata.peakTensorBytes = Memory.peak
     let kept = try saliency.maps(), maps = output.averagesFrames ? kept.averagedOverFrames() : kept
     try guardian?.check(maps)
@@ -103,7 +122,7 @@ struct MapRun {
       paths.append(recorder.path)
     }
     try folder.commit()
-    try output.report(runs, paths)
+    if !context.isWatched { try output.report(runs, paths) }
   }
 
   private func warn(of method: any SaliencyMethod) {

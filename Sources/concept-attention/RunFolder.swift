@@ -36,6 +36,9 @@ final class RunFolder {
     if let bytes { try checkSpace(bytes, in: output) }
   }
 
+  /// Keeps another program from using a folder in the same way.
+  static func lock(_ folder: String) throws -> FolderLock { try FolderLock(folder) }
+
   /// Puts everything in place.
   ///
   /// - Throws: `Interrupted` when the program was asked to end before, `FileError`

@@ -22,6 +22,8 @@ struct RunMetadata: Encodable, Sendable {
   /// What ran: every decision, whoever took it.
   var plan: Plan
   var maps: Maps
+  /// What was changed inside of the model, in the words of the command line.
+  var interventions: [String] = []
   var seconds = Seconds()
   /// The most that tensors held, mapped weights not counted.
   var peakTensorBytes = Memory.peak

@@ -5,7 +5,7 @@ import Formats
 import Models
 import Tensor
 
-struct Segment: ParsableCommand {
+struct Segment: ExplorableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Maps concepts in a picture or video you have.",
     discussion: """
@@ -36,6 +36,7 @@ struct Segment: ParsableCommand {
 
   @OptionGroup(title: "Looking") var looking: LookingOptions
   @OptionGroup(title: "Concepts") var concepts: ConceptOptions
+  @OptionGroup(title: "Interventions") var interventions: InterventionOptions
   @OptionGroup(title: "Output") var output: OutputOptions
   @OptionGroup(title: "Model") var model: ModelOptions
 
@@ -100,22 +101,31 @@ struct Segment: ParsableCommand {
     }
   }
 
-  func run() throws {
+  func check(_ pipeline: any DiffusionPipeline) throws {
+    _ = try (concepts.names(prompt: looking.prompt), concepts.mapMethod(), interventions.interventions())
+    let source = try SourceFootage(picture, every: looking.every ?? 1, most: looking.frames ?? 1024)
+    _ = try pipeline.plan(request(source.frames(for: pipeline, asked: looking.frames), pipeline))
+    _ = try concepts.options(for: pipeline, steps: nil)
+  }
+
+  func run(in context: RunContext) throws {
     let names = try concepts.names(prompt: looking.prompt)
     // Read before the model is opened, so that a wrong file is told at once.
     let source = try SourceFootage(picture, every: looking.every ?? 1, most: looking.frames ?? 1024)
-    var run = try MapRun(model, concepts, output, names: names)
+    var run = try MapRun(model, concepts, interventions, output, names: names, in: context)
     let pipeline = run.pipeline, frames = try source.frames(for: pipeline, asked: looking.frames)
     let plan = try pipeline.plan(request(frames, pipeline))
     let options = try concepts.options(for: pipeline, steps: nil)
     let maps = MapRequest(
       pipeline, concepts: names, prompt: looking.prompt, maxSequenceLength: plan.maxSequenceLength, options: options)
-    let metadata = RunMetadata(
+    var metadata = RunMetadata(
       command: "segment", model: try .init(model), prompt: looking.prompt, picture: picture, concepts: names,
       seed: looking.seed, plan: .inspection(plan), maps: .init(concepts, options))
+    metadata.interventions = interventions.texts
     try run.run(
       maps, needs: try needs(plan, pipeline, frames, concepts: names.count), seeds: [looking.seed],
-      progress: "looking, pass", title: picture, metadata: metadata
+      progress: "looking, pass", title: picture, metadata: metadata, looksEverywhere: false,
+      picture: { _ in frames[0].contiguous() }
     ) { processors, _, onStep in
       let result = try pipeline.inspect(plan, processors: processors, onStep: onStep)
       let footage = try output.footage(frames, pipeline, rate: source.framesPerSecond)

@@ -103,18 +103,36 @@ import Testing
       #expect(page.components(separatedBy: "</script").count == 3)
       #expect(page.contains("<title>&lt;script&gt;x&lt;/script&gt;</title>"))
 
-      let opening = "<script type=\"application/json\" id=\"data\">"
-      let rest = try #require(page.range(of: opening)).upperBound
-      let text = page[rest...].prefix { $0 != "<" }
-      let data = try #require(JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any])
-      #expect(data["concepts"] as? [String] == concepts)
-      let values = try #require(data["maps"] as? [String: [[[Double]]]])
-      #expect(Set(values.keys) == ["average", "layer.0", "layer.11", "step.3"])
-      for (found, expected) in zip(values["average", default: []].joined().joined(), maps(concepts).average.floats) {
-        #expect(abs(Float(found) - expected) <= abs(expected) * 6e-4)
-      }
-      #expect(values["average"]?.map { $0.map(\.count) } == [[30, 30]])
+      let data = try reportData(folder)
+      let metadata = try #require(data["metadata"] as? [String: Any])
+      #expect((metadata["concepts"] as? [[String: Any]])?.compactMap { $0["name"] as? String } == concepts)
+      let file = try valuesFile(data, in: folder)
+      #expect(Set(file.names) == ["average", "layer.0", "layer.11", "step.3"])
+      #expect(try file.tensor("average").floats == maps(concepts).average.floats)
     }
+  }
+
+  @Test func theReportCanNeitherFetchNorSend() throws {
+    try withFolder { folder in
+      _ = try ArtifactWriter(folder: folder).write(Footage(image), maps: maps(["a"]), title: "", metadata: Settings())
+      let page = try String(decoding: #require(contents(folder)["report.html"]), as: UTF8.self)
+      let policy = try #require(page.range(of: "http-equiv=\"Content-Security-Policy\" content=\"default-src 'none';"))
+      for script in page.ranges(of: "<script") { #expect(policy.upperBound < script.lowerBound) }
+    }
+  }
+
+  /// What the page of a run has inside.
+  private func reportData(_ folder: String) throws -> [String: Any] {
+    let page = try String(decoding: #require(contents(folder)["report.html"]), as: UTF8.self)
+    let rest = try #require(page.range(of: "<script type=\"application/json\" id=\"data\">")).upperBound
+    let text = page[rest...].prefix { $0 != "<" }
+    return try #require(JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any])
+  }
+
+  private func valuesFile(_ data: [String: Any], in folder: String) throws -> SafetensorsFile {
+    let bytes = try #require((data["maps"] as? String).flatMap { Data(base64Encoded: $0) })
+    try bytes.write(to: URL(fileURLWithPath: folder + "/inside.safetensors"))
+    return try SafetensorsFile(path: folder + "/inside.safetensors")
   }
 
   @Test func aFolderThatCannotBeMadeIsNamed() throws {
@@ -157,8 +175,8 @@ import Testing
       var maps = maps(["a"])
       maps.average = Tensor(full: [1, 1, 1, 5, 6], .nan)
       _ = try ArtifactWriter(folder: folder).write(Footage(image), maps: maps, title: "", metadata: Settings())
-      let page = try String(decoding: #require(contents(folder)["report.html"]), as: UTF8.self)
-      #expect(page.contains("[null,null,"))
+      let values = try valuesFile(reportData(folder), in: folder).tensor("average").floats
+      #expect(values.count == 30 && values.allSatisfy(\.isNaN))
     }
   }
 }

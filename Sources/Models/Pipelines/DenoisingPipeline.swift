@@ -114,12 +114,13 @@ extension DenoisingPipeline {
       let before = latents
       run?.predictedClean = { sampler.predictedClean(before, output: $0, at: level.step) }
       let output = prediction(latents, at: level, denoiser)
+      try Task.checkCancellation()
       latents = sampler.step(latents, output: output, at: level.step) { noise.draw() }
       latents = run?.rewritten(latents: latents) ?? latents
       let state = GenerationState(stepsDone: index + 1, latents: latents, draws: noise.draws, memory: sampler.memory)
       try onStep(
         GenerationStep(
-          done: index + 1, total: plan.levels.count, level: level, state: state, prediction: output,
+          done: index + 1, total: plan.levels.count, level: level, state: state, before: before, prediction: output,
           toClean: { [sampler] in sampler.predictedClean(before, output: output, at: level.step) }))
     }
     // What a processor asked for may have been in the steps before.
@@ -150,14 +151,56 @@ extension DenoisingPipeline {
         look(
           DenoiserInput(latents: noised, text: text, timestep: level.timestep, guidance: plan.distilledGuidance),
           positions, hooks: run)
+        try Task.checkCancellation()
         let done = sample * plan.levels.count + index + 1
         let state = GenerationState(stepsDone: done, latents: noised, draws: sample + 1, memory: [:])
-        try onStep(GenerationStep(done: done, total: total, level: level, state: state))
+        try onStep(
+          GenerationStep(done: done, total: total, level: level, state: state, before: noised))
       }
     }
     try run.finish()
     seconds.transformer = watch.lap()
     return InspectionResult(fired: run.fired, seconds: seconds)
+  }
+
+  @discardableResult public func revisit(
+    _ plan: GenerationPlan, latents: [Tensor], processors: [any AttentionProcessor],
+    onStep: (GenerationStep) throws -> Void
+  ) throws -> InspectionResult {
+    guard latents.count == plan.levels.count else {
+      throw RequestError.badLatents(found: [latents.count], expected: [plan.levels.count])
+    }
+    let passes = plan.passes.filter { $0.branch == .conditional }
+    guard let run = try hookRun(processors, passes: passes) else { throw RequestError.nobodyLooks }
+    var watch = Stopwatch(), seconds = PhaseSeconds()
+    let text = try encode(plan.prompts, maxSequenceLength: plan.maxSequenceLength, clipSkip: plan.clipSkip)
+    for weights in textWeights { weights.release() }
+    seconds.encoding = watch.lap()
+    let positions = positions(grid: plan.grid)
+    for (index, (level, latents)) in zip(plan.levels, latents).enumerated() {
+      run.pass = passes[index]
+      look(
+        DenoiserInput(latents: latents, text: text, timestep: level.timestep, guidance: plan.guidance.distilled),
+        positions, hooks: run)
+      try Task.checkCancellation()
+      let state = GenerationState(stepsDone: index + 1, latents: latents, draws: 0, memory: [:])
+      try onStep(
+        GenerationStep(
+          done: index + 1, total: plan.levels.count, level: level, state: state, before: latents))
+    }
+    try run.finish()
+    seconds.transformer = watch.lap()
+    return InspectionResult(fired: run.fired, seconds: seconds)
+  }
+
+  public func preview(_ latents: Tensor, _ plan: GenerationPlan, side: Int) -> Tensor {
+    var latents = trimmed(unpacked(latents.narrow(0, from: 0, count: 1), plan.grid), plan.size)
+    let longest = max(plan.size.height, plan.size.width)
+    if longest > side, latents.rank == 4 {
+      let (height, width) = (latents.shape[2] * side / longest, latents.shape[3] * side / longest)
+      latents = latents.resized(height: max(height, 1), width: max(width, 1), mode: .bilinear, antialias: true)
+    }
+    return GenerationResult(frames: decoded(latents)).image()
   }
 
   public func activationEstimate(_ plan: GenerationPlan) -> ActivationEstimate {

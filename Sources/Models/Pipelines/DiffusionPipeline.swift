@@ -35,7 +35,8 @@ public protocol DiffusionPipeline: Sendable {
   /// Generates one picture or video per prompt.
   ///
   /// - Parameter state: where an earlier run of the same plan stood; nil to begin. Processors see the steps that are left.
-  /// - Throws: `RequestError` for what only shows while it runs, `HookError`, and whatever `onStep` throws to stop
+  /// - Throws: `RequestError` for what only shows while it runs, `HookError`, whatever `onStep` throws to stop, and
+  ///   `CancellationError`, within a block, when the task it runs in is cancelled
   func generate(
     _ plan: GenerationPlan, processors: [any AttentionProcessor], resuming state: GenerationState?,
     onStep: (GenerationStep) throws -> Void
@@ -59,6 +60,28 @@ public protocol DiffusionPipeline: Sendable {
   ///
   /// - Parameter frames: `[frames, height, width, 3]`, `u8`, sides multiples of `sizeMultiple`
   func latents(ofFrames frames: Tensor) -> Tensor
+
+  /// Shows the transformer every step of a generation again, as far as the processors look: what they see of passes with
+  /// the prompt is what they would have seen then, to the bit. No other branch of guidance runs, nothing is decoded, and no
+  /// block after the last that a processor wants anything of.
+  ///
+  /// - Parameters:
+  ///   - plan: of the generation
+  ///   - latents: those its steps started from (`GenerationStep.before`), one each
+  /// - Throws: as `generate`
+  @discardableResult func revisit(
+    _ plan: GenerationPlan, latents: [Tensor], processors: [any AttentionProcessor],
+    onStep: (GenerationStep) throws -> Void
+  ) throws -> InspectionResult
+
+  /// A small picture of latents on their way, to look at while a run goes on: the first picture's first frame, decoded from
+  /// latents that are shrunk first, so that it takes a fraction of what decoding takes.
+  ///
+  /// - Parameters:
+  ///   - latents: as the transformer takes them; `GenerationStep.clean` shows most
+  ///   - side: the most pixels along the longer side
+  /// - Returns: `[height, width, 3]`, `u8`
+  func preview(_ latents: Tensor, _ plan: GenerationPlan, side: Int) -> Tensor
 
   /// Encodes every phrase alone.
   ///

@@ -8,8 +8,10 @@ public struct GenerationStep: Sendable {
   public let level: NoiseLevel
   /// All that is needed to go on from here.
   public let state: GenerationState
-  /// Latents after this step, as the transformer takes them.
+  /// Latents after this step, as the transformer takes them; of a pass over an existing picture, those it was shown.
   public var latents: Tensor { state.latents }
+  /// Latents that this step started from.
+  public let before: Tensor
   /// What the sampler stepped with (the velocity, the noise), guidance included; nil where nothing is predicted, in a pass
   /// over an existing picture.
   public var prediction: Tensor?

@@ -1,6 +1,7 @@
 import Tensor
 
-/// Runs blocks one after the other over all streams.
+/// Runs blocks one after the other over all streams. In a cancelled task it stops before the next one: what comes of that
+/// pass means nothing, and whoever makes passes throws `CancellationError` then.
 ///
 /// - Parameter looksOnly: whether the run ends with the last block that a processor wants anything of, for passes whose
 ///   output nobody needs
@@ -11,6 +12,7 @@ public func runJointBlocks(
   looksOnly: Bool = false
 ) -> Bool {
   for (block, id) in blocks {
+    if Task.isCancelled { return false }
     runJointBlock(block, id, &streams, hooks: hooks)
     if looksOnly, let hooks, hooks.isDone(after: id) { return false }
   }
