@@ -6,10 +6,9 @@ out:  WORK/tokenizers/tokenizer      CLIP: byte-level BPE (vocab.json, merges.tx
       WORK/tokenizers/clips          T5's for clips, which has words of motion too
 """
 
+import io
 import json
 import random
-import shutil
-import tempfile
 from collections import Counter
 from pathlib import Path
 
@@ -28,27 +27,22 @@ def build_t5(folder: Path, captions: list[str], vocabulary: list[str]) -> T5Toke
     """Trained on captions, and on each word alone."""
     lines = captions + vocabulary * 200
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as scratch:
-        text = Path(scratch, "captions.txt")
-        text.write_text("".join(f"{line}\n" for line in lines))
-        sentencepiece.SentencePieceTrainer.train(
-            input=str(text),
-            model_prefix=str(Path(scratch, "spiece")),
-            model_type="unigram",
-            vocab_size=220,
-            hard_vocab_limit=False,
-            character_coverage=1.0,
-            required_chars="abcdefghijklmnopqrstuvwxyz,.'-",
-            **{"pad_id": 0, "eos_id": 1, "unk_id": 2, "bos_id": -1},
-            minloglevel=2,
-        )
-        model = Path(scratch, "spiece.model")
-        shutil.copy(model, folder)
-        tokenizer = T5TokenizerFast.from_pretrained(
-            folder, extra_ids=0, model_max_length=TEXT_TOKENS
-        )
-        tokenizer.save_pretrained(folder)
-        shutil.copy(model, folder)  # save_pretrained may leave it out
+    model = io.BytesIO()  # from lines into memory: the file would name the files it was made from
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(lines),
+        model_writer=model,
+        model_type="unigram",
+        vocab_size=220,
+        hard_vocab_limit=False,
+        character_coverage=1.0,
+        required_chars="abcdefghijklmnopqrstuvwxyz,.'-",
+        **{"pad_id": 0, "eos_id": 1, "unk_id": 2, "bos_id": -1},
+        minloglevel=2,
+    )
+    (folder / "spiece.model").write_bytes(model.getvalue())
+    tokenizer = T5TokenizerFast.from_pretrained(folder, extra_ids=0, model_max_length=TEXT_TOKENS)
+    tokenizer.save_pretrained(folder)
+    (folder / "spiece.model").write_bytes(model.getvalue())  # save_pretrained may leave it out
     return tokenizer
 
 
