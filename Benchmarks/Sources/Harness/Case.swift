@@ -73,7 +73,7 @@ public struct Catalogue: Sendable {
   }
 
   /// - Parameters:
-  ///   - filters: regular expressions, of which a name must contain one; none for all
+  ///   - filters: full names, or regular expressions of which a name must contain one; none for all
   ///   - dtype: only this element type
   ///   - slow: whether slow cases are wanted; a slow case whose full name is a filter is taken in any case
   public func selected(filters: [String], dtype: String?, slow: Bool) throws -> [Case] {
@@ -82,7 +82,8 @@ public struct Catalogue: Sendable {
     }
     return cases.filter { one in
       (slow || !one.isSlow || filters.contains(one.name)) && (dtype == nil || one.dtype == dtype)
-        && (patterns.isEmpty || patterns.contains { one.name.contains($0) })
+        // A full name need not be escaped, though it may have a '+'.
+        && (patterns.isEmpty || filters.contains(one.name) || patterns.contains { one.name.contains($0) })
     }
   }
 
