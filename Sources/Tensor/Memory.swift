@@ -1,3 +1,4 @@
+import CKernels
 import Synchronization
 
 #if canImport(Glibc)
@@ -82,6 +83,7 @@ package final class StoragePool: Sendable {
       return state.free.values.flatMap { $0 }
     }
     for address in blocks { free(UnsafeMutableRawPointer(bitPattern: address)) }
+    ck_memory_trim()
   }
 
   private func allocate(_ capacity: Int) -> UnsafeMutableRawPointer {

@@ -6,5 +6,6 @@
 #include "ck_elementwise.h"
 #include "ck_gemm.h"
 #include "ck_isa.h"
+#include "ck_memory.h"
 #include "ck_pool.h"
 #include "ck_rows.h"
