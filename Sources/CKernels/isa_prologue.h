@@ -20,5 +20,5 @@
 #define CK_ISA_TABLE(isa_name)                                                                         \
   {                                                                                                    \
     .name = isa_name, .gemm = &CK(gemm_ops), .attention = &CK(attention_ops), .rows = &CK(row_ops),    \
-    .elementwise = &CK(elementwise_ops), .convert = &CK(convert_ops),                                  \
+    .elementwise = &CK(elementwise_ops), .convert = &CK(convert_ops), .gradient = &CK(gradient_ops),         \
   }

@@ -4,41 +4,68 @@ import Tensor
 import TestSupport
 import Testing
 
+/// A block of a case, with what its streams need.
+struct GoldenBlock {
+  let block: any JointBlock
+  let id: BlockID
+  let order: [StreamID]
+  let tables: [StreamID: RotaryTable]
+
+  init(_ golden: GoldenCase) throws {
+    let inputs = try golden.inputs(), args = golden.config.args
+    let source = try SafetensorsWeights(path: golden.path("block.safetensors"))
+    let dim = try #require(args.dim.int), heads = try #require(args.num_attention_heads.int)
+    switch try #require(golden.config.block.string) {
+    case "flux_double":
+      let config = try fluxConfig(golden)
+      block = try load(from: source) { FluxDoubleBlock(config, $0) }
+      (id, order, tables) = (BlockID("double", 0), [.text, .image], try fluxTables(golden, inputs))
+    case "flux_single":
+      let config = try fluxConfig(golden)
+      block = try load(from: source) { FluxSingleBlock(config, $0) }
+      (id, order, tables) = (BlockID("single", 0), [.text, .image], try fluxTables(golden, inputs))
+    case "sd3_joint":
+      block = try load(from: source) {
+        SD3Block(
+          dim: dim, heads: heads, queryKeyNorm: args.qk_norm.string != nil,
+          contextPreOnly: args.context_pre_only.bool ?? false, dualAttention: args.use_dual_attention.bool ?? false, $0)
+      }
+      (id, order, tables) = (BlockID("joint", 0), [.image, .text], [:])
+    case "cogvideox":
+      block = try load(from: source) {
+        CogVideoXBlock(
+          dim: dim, heads: heads, conditioningDim: args.time_embed_dim.int ?? 0,
+          attentionBias: args.attention_bias.bool ?? false, $0)
+      }
+      let video = try inputs["rope_cos"].map { RotaryTable(cos: $0, sin: try #require(inputs["rope_sin"])) }
+      (id, order, tables) = (BlockID("joint", 0), [.text, .image], video.map { [.image: $0] } ?? [:])
+    case let other: throw UnknownBlock(name: other)
+    }
+  }
+
+  struct UnknownBlock: Error { let name: String }
+
+  /// The streams of a case's inputs.
+  func streams(_ inputs: [String: Tensor]) throws -> [Stream] {
+    try order.map { id in
+      Stream(
+        id, tokens: try #require(inputs[id == .image ? "hidden" : "encoder"]),
+        conditioning: try #require(inputs["temb"]), rotary: tables[id], reads: [.image, .text])
+    }
+  }
+}
+
 /// One transformer block of any family, run by the hook's runner: outputs, and what went through attention.
 func blockOutputs(_ golden: GoldenCase) throws -> [String: Tensor] {
-  let inputs = try golden.inputs(), args = golden.config.args
-  let source = try SafetensorsWeights(path: golden.path("block.safetensors"))
-  let dim = try #require(args.dim.int), heads = try #require(args.num_attention_heads.int)
-  switch try #require(golden.config.block.string) {
-  case "flux_double":
-    let config = try fluxConfig(golden)
-    let block = try load(from: source) { FluxDoubleBlock(config, $0) }
-    return try run(block, family: "double", [.text, .image], inputs, fluxTables(golden, inputs))
-  case "flux_single":
-    let config = try fluxConfig(golden)
-    let block = try load(from: source) { FluxSingleBlock(config, $0) }
-    return try run(block, family: "single", [.text, .image], inputs, fluxTables(golden, inputs))
-  case "sd3_joint":
-    let block = try load(from: source) {
-      SD3Block(
-        dim: dim, heads: heads, queryKeyNorm: args.qk_norm.string != nil,
-        contextPreOnly: args.context_pre_only.bool ?? false, dualAttention: args.use_dual_attention.bool ?? false, $0)
-    }
-    var outputs = try run(block, family: "joint", [.image, .text], inputs, [:])
-    if args.context_pre_only.bool == true { outputs["encoder"] = nil }
-    return outputs
-  case "cogvideox":
-    let block = try load(from: source) {
-      CogVideoXBlock(
-        dim: dim, heads: heads, conditioningDim: args.time_embed_dim.int ?? 0,
-        attentionBias: args.attention_bias.bool ?? false, $0)
-    }
-    let video = try inputs["rope_cos"].map { RotaryTable(cos: $0, sin: try #require(inputs["rope_sin"])) }
-    return try run(block, family: "joint", [.text, .image], inputs, video.map { [.image: $0] } ?? [:])
-  case let other:
-    Issue.record("\(golden.name): unknown block \(other)")
-    return [:]
-  }
+  let block = try GoldenBlock(golden), spy = AttentionSpy()
+  var streams = try block.streams(golden.inputs())
+  let hooks = try HookRun(
+    [spy], on: OneBlock(family: block.id.family), pass: Pass(steps: 1, grid: TokenGrid(height: 1, width: 1)))
+  runJointBlock(block.block, block.id, &streams, hooks: hooks)
+  var outputs = spy.outputs
+  for stream in streams { outputs[stream.id == .image ? "hidden" : "encoder"] = stream.tokens }
+  if golden.config.args.context_pre_only.bool == true { outputs["encoder"] = nil }
+  return outputs
 }
 
 private func fluxConfig(_ golden: GoldenCase) throws -> FluxConfig {
@@ -54,25 +81,6 @@ private func fluxTables(_ golden: GoldenCase, _ inputs: [String: Tensor]) throws
   let table = RotaryTable.flux(ids: try #require(inputs["ids"]), axes: golden.config.axes.ints)
   let text = try #require(inputs["encoder"]).shape[1], image = try #require(inputs["hidden"]).shape[1]
   return [.text: table.narrow(from: 0, count: text), .image: table.narrow(from: text, count: image)]
-}
-
-private func run(
-  _ block: some JointBlock, family: String, _ order: [StreamID], _ inputs: [String: Tensor],
-  _ tables: [StreamID: RotaryTable]
-) throws -> [String: Tensor] {
-  let conditioning = try #require(inputs["temb"])
-  var streams = try order.map { id in
-    Stream(
-      id, tokens: try #require(inputs[id == .image ? "hidden" : "encoder"]), conditioning: conditioning,
-      rotary: tables[id], reads: [.image, .text])
-  }
-  let spy = AttentionSpy()
-  let hooks = try HookRun(
-    [spy], on: OneBlock(family: family), pass: Pass(steps: 1, grid: TokenGrid(height: 1, width: 1)))
-  runJointBlock(block, BlockID(family, 0), &streams, hooks: hooks)
-  var outputs = spy.outputs
-  for stream in streams { outputs[stream.id == .image ? "hidden" : "encoder"] = stream.tokens }
-  return outputs
 }
 
 /// A model of one block, so that processors can be installed on it.

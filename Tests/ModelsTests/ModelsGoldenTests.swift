@@ -19,6 +19,8 @@ import Testing
     case .schedulerCogVideoXDDIM: try checkCogVideoXDDIM(golden)
     case .schedulerCogVideoXDPM: try checkCogVideoXDPM(golden)
     case .block: try expectOutputs(golden, blockOutputs(golden))
+    case .blockGradient: try expectOutputs(golden, blockGradients(golden))
+    case .transformerGradient: try expectOutputs(golden, transformerGradients(golden))
     case .fluxTransformer: try expectOutputs(golden, fluxOutputs(golden))
     case .sd3Transformer: try expectOutputs(golden, sd3Outputs(golden))
     case .cogVideoXTransformer: try expectOutputs(golden, cogVideoXOutputs(golden))
@@ -37,7 +39,7 @@ import Testing
 extension ModelsKind {
   var dependsOnKernels: Bool {
     switch self {
-    case .block, .fluxTransformer, .sd3Transformer, .cogVideoXTransformer, .clipText, .t5Encoder, .autoencoderKL,
+    case .block, .blockGradient, .transformerGradient, .fluxTransformer, .sd3Transformer, .cogVideoXTransformer, .clipText, .t5Encoder, .autoencoderKL,
       .autoencoderKLCogVideoX, .pipeline,
       .pipelineWithoutT5, .imageToImage:
       true

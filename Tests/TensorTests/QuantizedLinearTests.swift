@@ -4,7 +4,7 @@ import Testing
 
 @Suite struct QuantizedLinearTests {
   /// Blocks of every code there is; scales are small numbers, as in a file.
-  private func matrix(_ format: QuantizedMatrix.Format, rows: Int, columns: Int, seed: UInt64) -> QuantizedMatrix {
+  static func matrix(_ format: QuantizedMatrix.Format, rows: Int, columns: Int, seed: UInt64) -> QuantizedMatrix {
     let count = rows * columns / format.blockSize * format.blockBytes
     var state = seed
     var bytes = (0..<count).map { _ in
@@ -31,7 +31,7 @@ import Testing
   func everyRowHasTheBitsOfAProductWithTheUnpackedMatrix(_ kernels: Kernels, _ format: QuantizedMatrix.Format) {
     var numbers = TestNumbers(seed: 5)
     for (columns, depth) in [(1, 256), (7, 512), (17, 256), (53, 768)] {
-      let weight = matrix(format, rows: columns, columns: depth, seed: UInt64(columns))
+      let weight = Self.matrix(format, rows: columns, columns: depth, seed: UInt64(columns))
       let wide = weight.dequantized(), bias = numbers.tensor(columns), x = numbers.tensor(33, depth)
       Kernels.with(kernels) {
         let expected = Tensor.linear(x, weight: wide, bias: bias, activation: .silu)
@@ -48,7 +48,7 @@ import Testing
   @Test(arguments: Kernels.available, [QuantizedMatrix.Format.q8_0, .q4_0, .q4_K, .q5_K, .q6_K, .q5_1])
   func aPartOfTheColumnsMayEndOrBeginWithinABlock(_ kernels: Kernels, _ format: QuantizedMatrix.Format) {
     var numbers = TestNumbers(seed: 6)
-    let weight = matrix(format, rows: 19, columns: 768, seed: 9), wide = weight.dequantized()
+    let weight = Self.matrix(format, rows: 19, columns: 768, seed: 9), wide = weight.dequantized()
     for part in [0..<1, 0..<47, 256..<511, 256..<768, 33..<600, 0..<0] {
       for rows in [1, 3, 16, 20] {
         let x = numbers.tensor(rows, part.count)

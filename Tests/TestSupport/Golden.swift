@@ -26,6 +26,9 @@ public struct GoldenCase: Sendable, CustomTestStringConvertible {
   /// Path of a file the case names, relative to its folder.
   public func path(_ relative: String) -> String { folder.appendingPathComponent(relative).standardized.path }
 
+  /// Another case, by its folder relative to this one's.
+  public func other(_ relative: String) -> GoldenCase { Golden.read(folder: path(relative)) }
+
   private func tensors(prefix: String) throws -> [String: Tensor] {
     let path = self.path("io.safetensors")
     guard FileManager.default.fileExists(atPath: path) else { return [:] }
@@ -71,6 +74,10 @@ public enum Golden {
   /// The cases whose kind is one of `Kind`'s.
   public static func cases<Kind: GoldenKind>(_ kinds: Kind.Type) -> [GoldenCase] {
     all.filter { Kind(rawValue: $0.kind) != nil }
+  }
+
+  fileprivate static func read(folder: String) -> GoldenCase {
+    read(URL(fileURLWithPath: "\(folder)/case.json"), below: root)
   }
 
   private static func read(_ file: URL, below root: URL) -> GoldenCase {

@@ -5,6 +5,7 @@
 #include "ck_convert.h"
 #include "ck_elementwise.h"
 #include "ck_gemm.h"
+#include "ck_gradient.h"
 #include "ck_isa.h"
 #include "ck_memory.h"
 #include "ck_pool.h"

@@ -8,6 +8,7 @@ struct ck_attention_ops;
 struct ck_row_ops;
 struct ck_elementwise_ops;
 struct ck_convert_ops;
+struct ck_gradient_ops;
 
 typedef struct ck_isa {
   const char *name;  // "generic", "avx2", "avx512", "avx512bf16"
@@ -16,6 +17,7 @@ typedef struct ck_isa {
   const struct ck_row_ops *rows;
   const struct ck_elementwise_ops *elementwise;
   const struct ck_convert_ops *convert;
+  const struct ck_gradient_ops *gradient;
 } ck_isa;
 
 // The sets this CPU can run, slowest first; "generic" is always there. Returns their number.

@@ -34,7 +34,11 @@ public final class ActivationPatch: AttentionProcessor {
     if tokens?.isEmpty == true { throw HookError.refused(processor: name, reason: "no token is chosen") }
     (replaced, missed) = (0, 0)
     for pattern in patterns {
-      hooks.rewrite(pattern, in: passes) { tensor, site, pass in
+      // What took a token's place does not depend on it.
+      let vjp: HookPlan.RewriteVJP = { gradient, site, _ in
+        self.patched(gradient, Tensor(zeros: gradient.shape), site)
+      }
+      hooks.rewrite(pattern, in: passes, vjp: vjp) { tensor, site, pass in
         guard let patch = self.source[self.sourceSite(site), step: pass.step, branch: pass.branch] else {
           self.missed += 1
           return tensor

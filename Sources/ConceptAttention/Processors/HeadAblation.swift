@@ -24,7 +24,22 @@ public final class HeadAblation: AttentionProcessor {
 
   public func install(_ hooks: inout HookPlan, on model: any StreamModel) throws {
     if heads.isEmpty { throw HookError.refused(processor: name, reason: "no head is chosen") }
-    hooks.rewrite(pattern) { tensor, site, _ in self.ablated(tensor, site) }
+    hooks.rewrite(pattern, vjp: { gradient, _, _ in self.backward(gradient) }) { tensor, site, _ in
+      self.ablated(tensor, site)
+    }
+  }
+
+  /// A mean hands its gradient on in equal parts; the others are constants.
+  private func backward(_ gradient: Tensor) -> Tensor {
+    var result = gradient
+    for head in heads {
+      if case .mean = replacement {
+        result[.all, head] = gradient[.all, head].mean(1, keepDims: true)
+      } else {
+        result[.all, head] = Tensor(0)
+      }
+    }
+    return result
   }
 
   private func ablated(_ tensor: Tensor, _ site: Site) -> Tensor {

@@ -113,6 +113,13 @@ public struct CogVideoXPipeline: DenoisingPipeline {
     cogVideoX(cogVideoXInput(input, positions), hooks: hooks)
   }
 
+  public func gradient(
+    of scalar: Scalar, at places: [GradientPlace], _ input: DenoiserInput, _ positions: CogVideoXPositions, pass: Pass,
+    processors: [any AttentionProcessor]
+  ) throws -> PassGradient {
+    try cogVideoX.gradient(of: scalar, at: places, cogVideoXInput(input, positions), pass: pass, processors: processors)
+  }
+
   public func look(_ input: DenoiserInput, _ positions: CogVideoXPositions, hooks: HookRun) {
     cogVideoX.look(cogVideoXInput(input, positions), hooks: hooks)
   }

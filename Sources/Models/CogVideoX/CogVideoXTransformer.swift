@@ -85,7 +85,7 @@ public struct CogVideoXTransformer: StreamModel, Sendable {
     runJointBlocks(running, &streams, hooks: hooks, looksOnly: true)
   }
 
-  private var running: [(any JointBlock, BlockID)] { zip(jointBlocks, blocks).map { ($0, $1) } }
+  var running: [(any JointBlock, BlockID)] { zip(jointBlocks, blocks).map { ($0, $1) } }
 
   // MARK: Hooks
 
@@ -107,7 +107,7 @@ public struct CogVideoXTransformer: StreamModel, Sendable {
   // MARK: Streams
 
   /// The streams as they enter the first block, and the output layers.
-  private func streams(_ input: Input, _ hooks: HookRun?) -> ([Stream], readOut: (Tensor) -> Tensor) {
+  public func streams(_ input: Input, _ hooks: HookRun?) -> ([Stream], readOut: (Tensor) -> Tensor) {
     let conditioning = conditioning(input), reads: Set<StreamID> = [.text, .image]
     var text = textEmbedder(input.text), video = patchEmbedder(patches(input.latents))
     if let table = input.positions.text { text = text + table.narrow(0, from: 0, count: text.shape[1]) }
@@ -131,7 +131,7 @@ public struct CogVideoXTransformer: StreamModel, Sendable {
     return Stream(rider, tokens: tokens, conditioning: conditioning, batch: batch)
   }
 
-  private func conditioning(_ input: Input) -> Tensor {
+  func conditioning(_ input: Input) -> Tensor {
     func embedded(_ values: [Float], _ dim: Int) -> Tensor {
       timestepEmbedding(
         values, dim: dim, flipSinToCos: config.flipSinToCos, frequencyShift: config.frequencyShift)
@@ -143,7 +143,7 @@ public struct CogVideoXTransformer: StreamModel, Sendable {
 
   // MARK: Patches
 
-  private var patchExtents: [String: Int] {
+  var patchExtents: [String: Int] {
     ["p": config.patchSize, "q": config.patchSize, "t": config.temporalPatchSize ?? 1]
   }
 

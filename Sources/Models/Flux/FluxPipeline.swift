@@ -68,6 +68,13 @@ public struct FluxPipeline: DenoisingPipeline {
     flux(fluxInput(input, positions), hooks: hooks)
   }
 
+  public func gradient(
+    of scalar: Scalar, at places: [GradientPlace], _ input: DenoiserInput, _ positions: RotaryTable, pass: Pass,
+    processors: [any AttentionProcessor]
+  ) throws -> PassGradient {
+    try flux.gradient(of: scalar, at: places, fluxInput(input, positions), pass: pass, processors: processors)
+  }
+
   public func look(_ input: DenoiserInput, _ positions: RotaryTable, hooks: HookRun) {
     flux.look(fluxInput(input, positions), hooks: hooks)
   }

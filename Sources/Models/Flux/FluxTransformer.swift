@@ -82,7 +82,7 @@ public struct FluxTransformer: StreamModel, Sendable {
     doubleBlocks.indices.map { BlockID("double", $0) } + singleBlocks.indices.map { BlockID("single", $0) }
   }
   public var textFamily: String { "double" }
-  private var jointBlocks: [any JointBlock] { doubleBlocks + singleBlocks }
+  var jointBlocks: [any JointBlock] { doubleBlocks + singleBlocks }
 
   public func streams(in block: BlockID) -> [StreamID] { [.text, .image] }
 
@@ -101,7 +101,7 @@ public struct FluxTransformer: StreamModel, Sendable {
   // MARK: Streams
 
   /// The streams as they enter the first block, and the output layers.
-  private func streams(_ input: Input, _ hooks: HookRun?) -> ([Stream], readOut: (Tensor) -> Tensor) {
+  public func streams(_ input: Input, _ hooks: HookRun?) -> ([Stream], readOut: (Tensor) -> Tensor) {
     var streams = nativeStreams(input)
     hooks?.board(&streams) { stream(for: $0, input) }
     let conditioning = streams[.image].conditioning

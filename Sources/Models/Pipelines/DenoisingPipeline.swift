@@ -51,6 +51,12 @@ public protocol DenoisingPipeline: DiffusionPipeline {
   /// - Returns: what the sampler steps with (the velocity, the noise), of the shape of the latents
   func predict(_ input: DenoiserInput, _ positions: Positions, hooks: HookRun?) -> Tensor
 
+  /// One pass, gone through backwards: see `DifferentiableModel.gradient(of:at:_:pass:processors:)`.
+  func gradient(
+    of scalar: Scalar, at places: [GradientPlace], _ input: DenoiserInput, _ positions: Positions, pass: Pass,
+    processors: [any AttentionProcessor]
+  ) throws -> PassGradient
+
   /// One pass as far as the hooks look.
   func look(_ input: DenoiserInput, _ positions: Positions, hooks: HookRun)
 }

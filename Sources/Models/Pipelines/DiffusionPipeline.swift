@@ -49,6 +49,16 @@ public protocol DiffusionPipeline: Sendable {
     _ plan: InspectionPlan, processors: [any AttentionProcessor], onStep: (GenerationStep) throws -> Void
   ) throws -> InspectionResult
 
+  /// One pass of a generation, to run again and again with other latents, prompts or processors, and to take gradients
+  /// through.
+  ///
+  /// - Parameters:
+  ///   - step: of the plan's schedule
+  ///   - latents: what the step starts from, as the transformer takes latents; nil for what the plan's own steps before it
+  ///     make, which then run
+  /// - Throws: as `generate`
+  func denoiserPass(_ plan: GenerationPlan, step: Int, latents: Tensor?) throws -> DenoiserPass
+
   /// Pictures or videos from latents as the transformer takes them, such as those that a lens gives.
   ///
   /// - Parameter plan: whose size they have

@@ -66,7 +66,7 @@ public struct SD3Transformer: StreamModel, Sendable {
     runJointBlocks(running(input), &streams, hooks: hooks, looksOnly: true)
   }
 
-  private func running(_ input: Input) -> [(any JointBlock, BlockID)] {
+  public func running(_ input: Input) -> [(any JointBlock, BlockID)] {
     zip(jointBlocks, blocks).filter { !input.skippedLayers.contains($1.layer) }.map { ($0, $1) }
   }
 
@@ -93,7 +93,7 @@ public struct SD3Transformer: StreamModel, Sendable {
   // MARK: Streams
 
   /// The streams as they enter the first block, and the output layers.
-  private func streams(_ input: Input, _ hooks: HookRun?) -> ([Stream], readOut: (Tensor) -> Tensor) {
+  public func streams(_ input: Input, _ hooks: HookRun?) -> ([Stream], readOut: (Tensor) -> Tensor) {
     let conditioning = timeTextEmbedding(timestep: input.timestep, pooled: input.pooled)
     let reads: Set<StreamID> = [.image, .text]
     var streams = [

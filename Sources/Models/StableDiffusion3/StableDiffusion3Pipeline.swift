@@ -65,6 +65,13 @@ public struct StableDiffusion3Pipeline: DenoisingPipeline {
     sd3(sd3Input(input), hooks: hooks)
   }
 
+  public func gradient(
+    of scalar: Scalar, at places: [GradientPlace], _ input: DenoiserInput, _ positions: Void, pass: Pass,
+    processors: [any AttentionProcessor]
+  ) throws -> PassGradient {
+    try sd3.gradient(of: scalar, at: places, sd3Input(input), pass: pass, processors: processors)
+  }
+
   public func look(_ input: DenoiserInput, _ positions: Void, hooks: HookRun) {
     sd3.look(sd3Input(input), hooks: hooks)
   }

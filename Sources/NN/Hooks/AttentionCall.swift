@@ -123,7 +123,7 @@ public struct AttentionCall: Sendable {
   }
 
   /// The biases of a query's sources side by side; nil where there are none.
-  private func bias(for query: Query) -> Tensor? {
+  func bias(for query: Query) -> Tensor? {
     let biases = sources.map { changes[Edge(query: query.stream, key: $0.stream)]?.bias }
     let given = biases.compactMap { $0 }
     if given.isEmpty { return nil }

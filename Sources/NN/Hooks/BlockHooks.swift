@@ -6,6 +6,8 @@ struct BlockHooks {
     let processor: String
     let passes: PassFilter
     let body: Body
+    /// Of a rewrite.
+    var vjp: HookPlan.RewriteVJP?
   }
 
   struct AtSite {
@@ -59,9 +61,11 @@ struct BlockHooks {
         for site in try places.sites(pattern, entry.processor) {
           table[site.block, default: .init()].sites[site, default: .init()].reads.append(hook(body))
         }
-      case .rewrite(let pattern, let body):
+      case .rewrite(let pattern, let body, let vjp):
         for site in try places.sites(pattern, entry.processor) {
-          table[site.block, default: .init()].sites[site, default: .init()].rewrites.append(hook(body))
+          var rewrite = hook(body)
+          rewrite.vjp = vjp
+          table[site.block, default: .init()].sites[site, default: .init()].rewrites.append(rewrite)
         }
       case .edit(let pattern, let body):
         for block in try places.blocks(pattern, entry.processor) {

@@ -8,6 +8,8 @@ import Tensor
 public struct HookPlan {
   public typealias Read = (_ tensor: Tensor, _ site: Site, _ pass: Pass) -> Void
   public typealias Rewrite = (_ tensor: Tensor, _ site: Site, _ pass: Pass) -> Tensor
+  /// From the gradient with respect to what a rewrite returned to that with respect to what it was given.
+  public typealias RewriteVJP = (_ gradient: Tensor, _ site: Site, _ pass: Pass) -> Tensor
   public typealias Edit = (_ block: inout BlockView, _ pass: Pass) -> Void
   public typealias Observe = (_ block: BlockView, _ pass: Pass) -> Void
   public typealias ReadOut = (_ output: ReadOutView, _ block: BlockID, _ pass: Pass) -> Void
@@ -22,7 +24,7 @@ public struct HookPlan {
   struct Entry {
     enum Action {
       case read(SitePattern, Read)
-      case rewrite(SitePattern, Rewrite)
+      case rewrite(SitePattern, Rewrite, RewriteVJP?)
       case edit(BlockPattern, Edit)
       case observe(BlockPattern, Observe)
       case attend(BlockPattern, AttentionCall.Part, Attend)
@@ -64,8 +66,14 @@ public struct HookPlan {
   private final class Box { var tensor: Tensor? }
 
   /// Replaces a site's tensor by one of the same shape, which `Site.Point` gives.
-  public mutating func rewrite(_ sites: SitePattern, in passes: PassFilter = .every, _ body: @escaping Rewrite) {
-    entries.append(Entry(action: .rewrite(sites, body), passes: passes))
+  ///
+  /// - Parameter vjp: the way back through a rewrite that is linear in the tensor, or constant: what is added to it leaves
+  ///   the gradient as it is, and what takes its place leaves zeros. nil, unless given: a pass whose tensors it changes has no
+  ///   gradient
+  public mutating func rewrite(
+    _ sites: SitePattern, in passes: PassFilter = .every, vjp: RewriteVJP? = nil, _ body: @escaping Rewrite
+  ) {
+    entries.append(Entry(action: .rewrite(sites, body, vjp), passes: passes))
   }
 
   /// Changes attention outputs with all streams of a block in view.

@@ -18,6 +18,10 @@ public final class HookRun {
   /// sets it.
   public var predictedClean: ((Tensor) -> Tensor)?
 
+  /// What processors do to a pass that is to be gone through backwards; nil for any other.
+  var log: PassLog?
+  let places: Places
+
   private let blocks: [BlockID]
   private let entries: [Entry]
   private let table: [BlockID: BlockHooks]
@@ -53,7 +57,7 @@ public final class HookRun {
     }
     calls = [Int](repeating: 0, count: entries.count)
     try Self.check(entries, Self.all(passes, entries))
-    let places = try Places(model, riders: entries.compactMap(\.rider))
+    places = try Places(model, riders: entries.compactMap(\.rider))
     table = try BlockHooks.table(entries.map { ($0.processor, $0.plan) }, places)
   }
 
@@ -65,6 +69,9 @@ public final class HookRun {
       streams.append(stream(rider))
     }
   }
+
+  /// The streams that processors bring along.
+  var riders: [Rider] { entries.compactMap(\.rider?.rider) }
 
   /// Whether nobody wants anything from the blocks after this one.
   public func isDone(after block: BlockID) -> Bool {
@@ -155,6 +162,7 @@ extension HookRun {
         tensorFailure(
           "\(hook.processor).rewrite at \(site): returned shape \(rewritten.shape), expected \(tensor.shape)")
       }
+      log?.rewritten(site, from: result, to: rewritten, by: hook, in: pass)
       result = rewritten
     }
     for hook in hooks.reads {
@@ -222,7 +230,7 @@ extension HookPlan.Entry {
   /// For messages.
   var what: String {
     switch action {
-    case .read(let pattern, _), .rewrite(let pattern, _): "'\(pattern)'"
+    case .read(let pattern, _), .rewrite(let pattern, _, _): "'\(pattern)'"
     case .edit(let pattern, _), .observe(let pattern, _), .readOut(let pattern, _), .attend(let pattern, _, _):
       "'\(pattern)'"
     case .board(let rider): "stream '\(rider.id)'"

@@ -138,6 +138,7 @@ private func attend(
     var computed = call
     let outputs =
       run?.attend(call, hooks?.replacements[.joint]?[...] ?? [], computed: &computed) ?? call.compute()
+    run?.log?.attended(call, computed, outputs, hooks?.replacements[.joint])
     for (lane, output) in zip(group, outputs) { (lanes[lane].output, lanes[lane].call) = (output, computed) }
   }
 }
@@ -155,6 +156,7 @@ private func review(_ lanes: inout [Lane], _ id: BlockID, _ taps: [Tap], _ run: 
   var view = hooks.needsView ? BlockView(id, lanes) : nil
   if var edited = view {
     run.edit(&edited, hooks.edits)
+    run.log?.edited(id, lanes.map(\.output), edited, hooks.edits)
     view = edited
   }
   for slot in lanes.indices {
@@ -177,7 +179,7 @@ extension BlockView {
 }
 
 /// Groups in the order of their first member.
-private func grouped<Member, Key: Hashable>(
+func grouped<Member, Key: Hashable>(
   _ members: some Sequence<Member>, by key: (Member) -> Key
 ) -> [(key: Key, members: [Member])] {
   var groups: [(key: Key, members: [Member])] = [], places: [Key: Int] = [:]

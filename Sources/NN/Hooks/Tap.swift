@@ -38,6 +38,7 @@ public struct Tap {
       sources: [.init(stream: stream, key: projection.key, value: projection.value)], precision: precision)
     var computed = call
     let output = run?.attend(call, hooks?.replacements[.dual]?[...] ?? [], computed: &computed) ?? call.compute()
+    run?.log?.attended(call, computed, output, hooks?.replacements[.dual])
     return self(.dualAttentionOutput, output[0])
   }
 

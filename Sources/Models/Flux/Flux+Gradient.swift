@@ -1,0 +1,59 @@
+import NN
+import Tensor
+
+extension FluxTransformer: DifferentiableModel {
+  public func leaves(of input: Input) -> InputTensors {
+    InputTensors(latents: input.image, text: input.text, pooled: input.pooled)
+  }
+
+  public func running(_ input: Input) -> [(any JointBlock, BlockID)] { zip(jointBlocks, blocks).map { ($0, $1) } }
+
+  public func traceStreams(_ input: Input, _ leaves: InputVariables) -> [TracedEntry] {
+    let pooled = leaves.pooled ?? Variable(input.pooled)
+    let conditioning = timeTextEmbedding(
+      timestep: input.timestep, guidance: input.guidance?.map { $0 * 1000 }, pooled: pooled)
+    return [
+      TracedEntry(.text, tokens: textEmbedder(leaves.text), conditioning: conditioning),
+      TracedEntry(.image, tokens: imageEmbedder(leaves.latents), conditioning: conditioning),
+    ]
+  }
+
+  /// A rider has a pooled vector of its own.
+  public func traceConditioning(of rider: Rider, _ native: Variable) -> Variable? { nil }
+
+  public func traceReadOut(_ tokens: Variable, _ conditioning: Variable, _ input: Input) -> Variable {
+    output(outputNorm(tokens, conditioning))
+  }
+}
+
+extension FluxHalf: DifferentiableHalf {
+  public func traceProject(_ input: TracedInput) -> TracedProjection<(gate: Variable, mlp: TracedModulation)> {
+    let (attention, mlp) = norm1.modulation(input.conditioning, tap: input.tap)
+    let x = input.tap(.modulated, norm1.norm(input.tokens, attention))
+    return TracedProjection(
+      query: queryNorm(query(x).splitHeads(heads)), key: keyNorm(key(x).splitHeads(heads)),
+      value: value(x).splitHeads(heads), saved: (attention.gate, mlp))
+  }
+
+  public func traceUpdate(_ input: TracedUpdate<(gate: Variable, mlp: TracedModulation)>) -> Variable? {
+    let mlp = input.saved.mlp
+    let attended = output(input.mergedAttention, gate: input.saved.gate, residual: input.tokens, tap: input.tap)
+    return feedForward(
+      input.tap(.mlpInput, norm2(attended, mlp)), gate: mlp.gate, residual: attended, tap: input.tap)
+  }
+}
+
+extension FluxSingleBlock: DifferentiableHalf {
+  public func traceProject(_ input: TracedInput) -> TracedProjection<(gate: Variable, hidden: Variable)> {
+    let modulation = norm.modulation(input.conditioning, tap: input.tap)
+    let x = input.tap(.modulated, norm.norm(input.tokens, modulation))
+    return TracedProjection(
+      query: queryNorm(query(x).splitHeads(heads)), key: keyNorm(key(x).splitHeads(heads)),
+      value: value(x).splitHeads(heads),
+      saved: (modulation.gate, input.tap(.mlpHidden, mlp(x).activated(by: .geluTanh))))
+  }
+
+  public func traceUpdate(_ input: TracedUpdate<(gate: Variable, hidden: Variable)>) -> Variable? {
+    input.tokens.adding(output(parts: [input.mergedAttention, input.saved.hidden]), gatedBy: input.saved.gate)
+  }
+}

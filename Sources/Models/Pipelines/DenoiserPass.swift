@@ -1,0 +1,131 @@
+import NN
+import Tensor
+
+/// One pass of a pipeline's transformer, with the prompt: can be run again with other latents, other prompt embeddings or
+/// other processors, and gone through backwards.
+///
+/// ```swift
+/// let pass = try pipeline.denoiserPass(plan, step: 2)
+/// let gradient = try pass.gradient(of: .output(.dot(direction)), at: [.latents, "double.*.image.residualOutput"])
+/// ```
+public struct DenoiserPass {
+  /// As the transformer takes them.
+  public var latents: Tensor
+  public var prompts: EncodedPrompts
+  /// What processors are told.
+  public let pass: Pass
+
+  let run: (DenoiserInput, HookRun?) throws -> Tensor
+  let backward: (DenoiserInput, Scalar, [GradientPlace], Pass, [any AttentionProcessor]) throws -> PassGradient
+  let toClean: (Tensor, Tensor) -> Tensor
+  let guidance: Float?
+  let model: any StreamModel
+
+  /// The transformer, for its blocks and sites.
+  public var transformer: any StreamModel { model }
+
+  /// What the transformer predicts: the velocity, the noise.
+  ///
+  /// - Throws: `HookError`, what processors throw, and `CancellationError`
+  public func output(processors: [any AttentionProcessor] = []) throws -> Tensor {
+    let hooks =
+      processors.isEmpty ? nil : try HookRun(processors, on: model, pass: pass, passes: [pass])
+    let output = try run(input, hooks)
+    try Task.checkCancellation()
+    try hooks?.finish()
+    return output
+  }
+
+  /// A scalar, without its gradient.
+  ///
+  /// - Throws: as `output`
+  public func value(of scalar: Scalar, processors: [any AttentionProcessor] = []) throws -> Float {
+    let reader = SiteReader(scalar.patterns)
+    let output = try output(processors: processors + (scalar.patterns.isEmpty ? [] : [reader]))
+    return scalar.value(Scalar.Readings(output: output, sites: reader.tensors))
+  }
+
+  /// The tensors at sites.
+  ///
+  /// - Throws: as `output`
+  public func tensors(
+    at patterns: [SitePattern], processors: [any AttentionProcessor] = []
+  ) throws -> [Site: Tensor] {
+    let reader = SiteReader(patterns)
+    _ = try output(processors: processors + [reader])
+    return reader.tensors
+  }
+
+  /// The clean latents, x̂₀, that an output stands for at these latents.
+  public func clean(_ output: Tensor) -> Tensor { toClean(latents, output) }
+
+  /// The gradient of a scalar with respect to inputs and sites: see
+  /// `DifferentiableModel.gradient(of:at:_:pass:processors:)`.
+  ///
+  /// - Throws: `GradientError`, `HookError`, what processors throw, and `CancellationError`
+  public func gradient(
+    of scalar: Scalar, at places: [GradientPlace], processors: [any AttentionProcessor] = []
+  ) throws -> PassGradient {
+    try backward(input, scalar, places, pass, processors)
+  }
+
+  private var input: DenoiserInput {
+    DenoiserInput(latents: latents, text: prompts, timestep: pass.timestep, guidance: guidance)
+  }
+}
+
+extension DiffusionPipeline {
+  /// See `denoiserPass(_:step:latents:)`.
+  public func denoiserPass(_ plan: GenerationPlan, step: Int) throws -> DenoiserPass {
+    try denoiserPass(plan, step: step, latents: nil)
+  }
+
+  /// Plans, and opens a pass.
+  public func denoiserPass(
+    _ request: GenerationRequest, step: Int, latents: Tensor? = nil
+  ) throws -> DenoiserPass {
+    try denoiserPass(plan(request), step: step, latents: latents)
+  }
+}
+
+extension DenoisingPipeline {
+  public func denoiserPass(_ plan: GenerationPlan, step: Int, latents: Tensor?) throws -> DenoiserPass {
+    guard let level = plan.levels.first(where: { $0.step == step }) else {
+      throw RequestError.badStep(step, steps: plan.steps)
+    }
+    let started = try startingLatents(plan)
+    if let latents, latents.shape != started.shape {
+      throw RequestError.badLatents(found: latents.shape, expected: started.shape)
+    }
+    let prompts =
+      try plan.encodedPrompts
+      ?? encode(plan.prompts, maxSequenceLength: plan.maxSequenceLength, clipSkip: plan.clipSkip)
+    for weights in textWeights { weights.release() }
+    let sampler = try sampler(steps: plan.steps, grid: plan.grid), positions = positions(grid: plan.grid)
+    let isFirst = step == plan.levels.first?.step
+    return DenoiserPass(
+      latents: try latents?.converted(to: .f32) ?? (isFirst ? started : self.latents(before: step, plan)),
+      prompts: prompts, pass: Pass(level, branch: .conditional, grid: plan.grid, batch: plan.prompts.count),
+      run: { predict($0, positions, hooks: $1) },
+      backward: { input, scalar, places, pass, processors in
+        try gradient(of: scalar, at: places, input, positions, pass: pass, processors: processors)
+      },
+      toClean: { sampler.predictedClean($0, output: $1, at: step) }, guidance: plan.guidance.distilled,
+      model: transformer)
+  }
+
+  /// What a step of a generation starts from.
+  private func latents(before step: Int, _ plan: GenerationPlan) throws -> Tensor {
+    do {
+      _ = try generate(plan, processors: []) { done in
+        if done.level.step + 1 == step { throw Reached(latents: done.state.latents) }
+      }
+    } catch let reached as Reached {
+      return reached.latents
+    }
+    throw RequestError.badStep(step, steps: plan.steps)
+  }
+}
+
+/// Ends a generation where its latents are wanted.
+private struct Reached: Error { let latents: Tensor }
