@@ -201,6 +201,33 @@ def flux_double(s, dtype):
     return block(FluxTransformerBlock(s["dim"], s["heads"], s["dim"] // s["heads"]), s, dtype, rotary=True)
 
 
+def flux_double_gradient(s, dtype):
+    """There and back: the gradient of the image tokens' product with a direction, weights frozen."""
+    from diffusers.models.transformers.transformer_flux import FluxPosEmbed, FluxTransformerBlock
+
+    module = FluxTransformerBlock(s["dim"], s["heads"], s["dim"] // s["heads"])
+    module = fill(module.to(DTYPES[dtype]).eval()).requires_grad_(False)
+    shape = (1, s["rows"] * s["columns"], s["dim"])
+    image, direction = (values(shape, seed, dtype=DTYPES[dtype]) for seed in (1, 4))
+    text = values((1, s["text"], s["dim"]), 2, dtype=DTYPES[dtype])
+    conditioning = values((1, s["dim"]), 3, dtype=DTYPES[dtype])
+    ids = torch.zeros(s["text"] + s["rows"] * s["columns"], 3)
+    ids[s["text"] :, 1] = torch.arange(s["rows"]).repeat_interleave(s["columns"])
+    ids[s["text"] :, 2] = torch.arange(s["columns"]).repeat(s["rows"])
+    rotary = FluxPosEmbed(theta=10000, axes_dim=[16, 56, 56])(ids)
+    image.requires_grad_()
+
+    def run():
+        image.grad = None
+        with torch.enable_grad():
+            output = module(
+                hidden_states=image, encoder_hidden_states=text, temb=conditioning, image_rotary_emb=rotary)[1]
+            output.backward(direction)
+        return image.grad.detach()
+
+    return run
+
+
 def flux_single(s, dtype):
     from diffusers.models.transformers.transformer_flux import FluxSingleTransformerBlock
 
@@ -226,7 +253,8 @@ def cogvideox_block(s, dtype):
 OPERATIONS = {
     "linear": linear, "attention": attention, "conv2d": conv2d, "norm-modulate": norm_modulate, "gelu": gelu,
     "softmax": softmax, "rope": rope, "convert": convert, "svd": svd, "eigh": eigh, "qr": qr,
-    "safetensors": safetensors, "flux-double": flux_double, "flux-single": flux_single, "sd3-joint": sd3_joint,
+    "safetensors": safetensors, "flux-double": flux_double,
+    "flux-double-gradient": flux_double_gradient, "flux-single": flux_single, "sd3-joint": sd3_joint,
     "cogvideox-block": cogvideox_block,
 }  # fmt: skip
 

@@ -18,7 +18,9 @@ func blockGradients(_ golden: GoldenCase) throws -> [String: Tensor] {
     of: try #require(scalar), at: [.latents, .promptEmbeddings, .pooled], of.inputs(),
     pass: Pass(steps: 1, grid: TokenGrid(height: 1, width: 1)))
   try expectValue(gradient, golden)
-  return ["hidden": gradient.latents, "encoder": gradient.promptEmbeddings, "temb": gradient.pooled].compactMapValues { $0 }
+  return ["hidden": gradient.latents, "encoder": gradient.promptEmbeddings, "temb": gradient.pooled].compactMapValues {
+    $0
+  }
 }
 
 /// Gradients through a whole transformer, with respect to its inputs and to both residual streams after every block.

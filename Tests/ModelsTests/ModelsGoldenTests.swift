@@ -39,7 +39,8 @@ import Testing
 extension ModelsKind {
   var dependsOnKernels: Bool {
     switch self {
-    case .block, .blockGradient, .transformerGradient, .fluxTransformer, .sd3Transformer, .cogVideoXTransformer, .clipText, .t5Encoder, .autoencoderKL,
+    case .block, .blockGradient, .transformerGradient, .fluxTransformer, .sd3Transformer, .cogVideoXTransformer,
+      .clipText, .t5Encoder, .autoencoderKL,
       .autoencoderKLCogVideoX, .pipeline,
       .pipelineWithoutT5, .imageToImage:
       true

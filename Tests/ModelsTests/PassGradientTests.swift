@@ -145,8 +145,9 @@ import Testing
   }
 
   @Test func whatHasNoWayBackIsNamed() throws {
-    #expect(throws: GradientError.rewritten(
-      Site(BlockID("double", 0), .image, .mlpOutput), processor: String(describing: Acting.self))
+    #expect(
+      throws: GradientError.rewritten(
+        Site(BlockID("double", 0), .image, .mlpOutput), processor: String(describing: Acting.self))
     ) {
       try gradient { $0.rewrite("double.0.image.mlpOutput") { tensor, _, _ in tensor.squared() } }
     }

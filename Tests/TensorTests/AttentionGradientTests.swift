@@ -136,7 +136,8 @@ private struct Call {
     let scale = scale ?? 1 / Float(q.shape[3]).squareRoot()
     var logits = Tensor.matmul(q, k.transposed()) * scale
     if let mask {
-      let added = mask.dtype == .bool ? Tensor(zeros: mask.shape).filled(where: mask.logicalNot(), with: -.infinity) : mask
+      let added =
+        mask.dtype == .bool ? Tensor(zeros: mask.shape).filled(where: mask.logicalNot(), with: -.infinity) : mask
       logits = logits + added.converted(to: .f64)
     }
     let raw = logits.softmax(-1)

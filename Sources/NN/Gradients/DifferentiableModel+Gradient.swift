@@ -132,9 +132,11 @@ private struct GradientSweep<Model: DifferentiableModel> {
       let (block, id) = blocks[entered.count]
       let seeds = derivative.sites.filter { $0.key.block == id }
       let here = wanted.sites.filter { $0.block == id }
-      let goesOn = wanted.hasInputs || blocks[..<entered.count].contains { earlier in
-        wanted.sites.contains { $0.block == earlier.1 }
-      }
+      let goesOn =
+        wanted.hasInputs
+        || blocks[..<entered.count].contains { earlier in
+          wanted.sites.contains { $0.block == earlier.1 }
+        }
       if here.isEmpty && !goesOn { break }
       if tokens.isEmpty && seeds.isEmpty {
         for site in here { result.sites[site] = try zeros(site, streams, block, id) }

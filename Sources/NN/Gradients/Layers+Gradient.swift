@@ -26,14 +26,17 @@ extension Linear {
   ///
   /// - Parameter parts: `[..., part]`, whose widths add up to the inputs
   public func callAsFunction(parts: [Variable]) -> Variable {
-    Variable(of: parts, vjp: { dy in
-      var column = 0
-      return parts.map { part in
-        let width = part.value.shape[part.value.rank - 1]
-        defer { column += width }
-        return part.needsGradient ? vjp(dy, columns: column..<column + width) : nil
+    Variable(
+      of: parts,
+      vjp: { dy in
+        var column = 0
+        return parts.map { part in
+          let width = part.value.shape[part.value.rank - 1]
+          defer { column += width }
+          return part.needsGradient ? vjp(dy, columns: column..<column + width) : nil
+        }
       }
-    }) {
+    ) {
       let sum = shares(parts.map(\.value)).reduce(nil as Tensor?) { sum, share in sum.map { $0 + share } ?? share }
       guard let sum else { tensorFailure("Linear: no parts") }
       return bias.map { sum + $0 } ?? sum
@@ -48,15 +51,18 @@ extension LayerNorm {
   ///   - shift: `[batch, dim]`, added last
   public func callAsFunction(_ x: Variable, scale: Variable? = nil, shift: Variable? = nil) -> Variable {
     let modulation = [scale, shift].compactMap { $0 }
-    return Variable(of: [x] + modulation, vjp: { dy in
-      var gradients: [Tensor?] = [
-        x.needsGradient
-          ? x.value.layerNormVJP(dy, weight: weight, scale: scale?.value.expanded(axis: 1), epsilon: eps) : nil
-      ]
-      if let scale { gradients.append(scale.needsGradient ? (dy * self(x.value)).sum(1) : nil) }
-      if let shift { gradients.append(shift.needsGradient ? dy.sum(1) : nil) }
-      return gradients
-    }) { self(x.value, scale: scale?.value, shift: shift?.value) }
+    return Variable(
+      of: [x] + modulation,
+      vjp: { dy in
+        var gradients: [Tensor?] = [
+          x.needsGradient
+            ? x.value.layerNormVJP(dy, weight: weight, scale: scale?.value.expanded(axis: 1), epsilon: eps) : nil
+        ]
+        if let scale { gradients.append(scale.needsGradient ? (dy * self(x.value)).sum(1) : nil) }
+        if let shift { gradients.append(shift.needsGradient ? dy.sum(1) : nil) }
+        return gradients
+      }
+    ) { self(x.value, scale: scale?.value, shift: shift?.value) }
   }
 }
 
@@ -88,10 +94,13 @@ extension PatchEmbedding {
     let extents = ["p": patchSize, "q": patchSize], shape = latents.value.shape
     // A convolution whose stride is its kernel multiplies whole patches.
     let patches = Linear(weight: projection.weight.flattened(from: 1))
-    return Variable(of: latents, vjp: { dy in
-      patches.vjp(dy).rearranged(
-        "b (h w) (c p q) -> b c (h p) (w q)", extents.merging(["h": shape[2] / patchSize]) { $1 })
-    }) { self($0) }
+    return Variable(
+      of: latents,
+      vjp: { dy in
+        patches.vjp(dy).rearranged(
+          "b (h w) (c p q) -> b c (h p) (w q)", extents.merging(["h": shape[2] / patchSize]) { $1 })
+      }
+    ) { self($0) }
   }
 }
 

@@ -4,9 +4,12 @@ import Tensor
 
 extension Variable {
   public static func + (a: Variable, b: Variable) -> Variable {
-    Variable(of: [a, b], vjp: { dy in
-      [a, b].map { $0.needsGradient ? dy.summed(to: $0.value.shape) : nil }
-    }) { a.value + b.value }
+    Variable(
+      of: [a, b],
+      vjp: { dy in
+        [a, b].map { $0.needsGradient ? dy.summed(to: $0.value.shape) : nil }
+      }
+    ) { a.value + b.value }
   }
 
   /// Adds a constant.
@@ -16,12 +19,15 @@ extension Variable {
   }
 
   public static func * (a: Variable, b: Variable) -> Variable {
-    Variable(of: [a, b], vjp: { dy in
-      [
-        a.needsGradient ? (dy * b.value).summed(to: a.value.shape) : nil,
-        b.needsGradient ? (dy * a.value).summed(to: b.value.shape) : nil,
-      ]
-    }) { a.value * b.value }
+    Variable(
+      of: [a, b],
+      vjp: { dy in
+        [
+          a.needsGradient ? (dy * b.value).summed(to: a.value.shape) : nil,
+          b.needsGradient ? (dy * a.value).summed(to: b.value.shape) : nil,
+        ]
+      }
+    ) { a.value * b.value }
   }
 
   public static func * (a: Variable, b: Float) -> Variable { Variable(of: a, vjp: { $0 * b }) { $0 * b } }
@@ -32,12 +38,15 @@ extension Variable {
   ///   - branch: `[batch, tokens, dim]`
   ///   - gate: `[batch, dim]`
   public func adding(_ branch: Variable, gatedBy gate: Variable) -> Variable {
-    Variable(of: [self, branch, gate], vjp: { [self] dy in
-      [
-        needsGradient ? dy : nil, branch.needsGradient ? dy * gate.value.expanded(axis: 1) : nil,
-        gate.needsGradient ? (dy * branch.value).sum(1) : nil,
-      ]
-    }) { [self] in value.adding(branch.value, gatedBy: gate.value.expanded(axis: 1)) }
+    Variable(
+      of: [self, branch, gate],
+      vjp: { [self] dy in
+        [
+          needsGradient ? dy : nil, branch.needsGradient ? dy * gate.value.expanded(axis: 1) : nil,
+          gate.needsGradient ? (dy * branch.value).sum(1) : nil,
+        ]
+      }
+    ) { [self] in value.adding(branch.value, gatedBy: gate.value.expanded(axis: 1)) }
   }
 
   public func activated(by activation: Activation) -> Variable {
@@ -64,10 +73,13 @@ extension Variable {
   /// Equal parts along the last axis.
   public func chunked(_ parts: Int) -> [Variable] {
     (0..<parts).map { part in
-      Variable(of: self, vjp: { dy in
-        let width = dy.shape[dy.rank - 1]
-        return dy.padded(axis: -1, before: part * width, after: (parts - 1 - part) * width)
-      }) { $0.chunked(parts)[part] }
+      Variable(
+        of: self,
+        vjp: { dy in
+          let width = dy.shape[dy.rank - 1]
+          return dy.padded(axis: -1, before: part * width, after: (parts - 1 - part) * width)
+        }
+      ) { $0.chunked(parts)[part] }
     }
   }
 
@@ -89,12 +101,15 @@ extension Variable {
       kept.output = output
       return output
     }
-    return Variable(of: [self] + keys.flatMap { [$0.key, $0.value] }, vjp: { [self] dy in
-      let gradient = attentionVJP(
-        query: value, keys: operands(), output: output(), gradient: dy, mask: mask, scale: scale)
-      kept.output = nil
-      return [gradient.query] + gradient.keys.flatMap { [$0.key, $0.value] }
-    }) { output().output }
+    return Variable(
+      of: [self] + keys.flatMap { [$0.key, $0.value] },
+      vjp: { [self] dy in
+        let gradient = attentionVJP(
+          query: value, keys: operands(), output: output(), gradient: dy, mask: mask, scale: scale)
+        kept.output = nil
+        return [gradient.query] + gradient.keys.flatMap { [$0.key, $0.value] }
+      }
+    ) { output().output }
   }
 }
 

@@ -33,12 +33,12 @@ extension Operations {
     }
   }
 
-  private static func fluxConfig(_ one: Case) throws -> FluxConfig {
+  static func fluxConfig(_ one: Case) throws -> FluxConfig {
     let heads = try one.size("heads")
     return FluxConfig(attentionHeadDim: try one.size("dim") / heads, numAttentionHeads: heads, guidanceEmbeds: false)
   }
 
-  private static func fluxPositions(_ one: Case, _ config: FluxConfig) throws -> RotaryTable {
+  static func fluxPositions(_ one: Case, _ config: FluxConfig) throws -> RotaryTable {
     let columns = try one.size("columns"), count = try one.size("rows") * columns
     let ids: [Float] = (0..<count).flatMap { (token: Int) -> [Float] in
       [0, Float(token / columns), Float(token % columns)]

@@ -25,6 +25,7 @@ enum Operations {
     "qr": qr,
     "safetensors": safetensors,
     "flux-double": fluxDouble,
+    "flux-double-gradient": fluxDoubleGradient,
     "flux-single": fluxSingle,
     "sd3-joint": sd3Joint,
     "cogvideox-block": cogVideoXBlock,
