@@ -26,7 +26,7 @@ import Testing
     let pipeline = try openPipeline(name)
     var request = GenerationRequest("a boat on the sea")
     request.steps = 3
-    request.guidance = Guidance()
+    request.trueCFG = 1
     let plan = try pipeline.plan(request)
     var before: [Tensor] = [], predictions: [Tensor?] = []
     _ = try pipeline.generate(plan, processors: []) { step in
