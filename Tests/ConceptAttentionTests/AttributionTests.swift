@@ -107,12 +107,26 @@ import Testing
     let pass = try pass(), other = try self.pass("tiny-flux", "a cat in the snow")
     let target = try other.output(), loss = Scalar.output(.squaredError(to: target))
     for (place, rate, share) in [(GradientPlace.promptEmbeddings, Float(0.02), Float(1)), (.latents, 0.1, 0.8)] {
-      var descent = InputDescent(pass, changing: place, rate: rate)
+      var descent = try InputDescent(pass, changing: place, rate: rate)
       for _ in 0..<8 { try descent.step(loss) }
       let last = try descent.pass.value(of: loss)
       #expect(last < descent.losses[0] * share, "\(place): from \(descent.losses[0]) to \(last)")
       #expect(descent.losses.count == 8 && descent.pass.latents.isIdentical(to: pass.latents) == (place != .latents))
     }
+  }
+
+  @Test func tensorsOfOtherShapesAreErrors() throws {
+    let pass = try pass(step: 0)
+    var narrow = pass, short = pass, unpooled = pass
+    narrow.latents = Tensor(zeros: [1, 2, 3])
+    short.prompts.states = Tensor(zeros: [1, 4, 1])
+    unpooled.prompts.pooled = Tensor(zeros: [1, 1])
+    for wrong in [narrow, short, unpooled] {
+      #expect(throws: RequestError.self) { try wrong.output() }
+      #expect(throws: RequestError.self) { try wrong.gradient(of: .output(.sum), at: [.latents]) }
+    }
+    #expect(throws: GradientError.self) { try InputDescent(pass, changing: "double.0.image.query", rate: 1) }
+    #expect(throws: HookError.self) { try pass.tensors(at: ["double.99"]) }
   }
 
   @Test func aConceptsMapCanBePulledToAMask() throws {
@@ -132,7 +146,7 @@ import Testing
     }
     let difference = try (value(0.1) - value(-0.1)) / 0.2
     #expect(abs(difference - Double(size)) < 0.03 * Double(size), "\(difference), expected \(size)")
-    var descent = InputDescent(pass, changing: .latents, rate: 0.02)
+    var descent = try InputDescent(pass, changing: .latents, rate: 0.02)
     for _ in 0..<5 { try descent.step(loss, processors: [concepts]) }
     #expect(try descent.pass.value(of: loss, processors: [concepts]) < descent.losses[0])
   }

@@ -16,7 +16,7 @@ func prompt(_ prompt: String, pulling concepts: [String], to target: Tensor, ste
   let pipeline = try openPipeline("tiny-flux"), pass = try pipeline.denoiserPass(GenerationRequest(prompt), step: 0)
   let onBoard = try pipeline.conceptAttention(concepts)
   let loss = Scalar.conceptMaps("double.2", of: onBoard, target: target)  // [concepts, tokens], one-hot
-  var descent = InputDescent(pass, changing: .promptEmbeddings, rate: 0.02)
+  var descent = try InputDescent(pass, changing: .promptEmbeddings, rate: 0.02)
   for _ in 0..<steps { try descent.step(loss, processors: [onBoard]) }
   return descent.pass.prompts  // for GenerationRequest.encodedPrompts
 }

@@ -6,7 +6,7 @@ import Tensor
 /// model takes for something else. Weights stay as they are.
 ///
 /// ```swift
-/// var descent = InputDescent(pass, changing: .promptEmbeddings, rate: 0.05)
+/// var descent = try InputDescent(pass, changing: .promptEmbeddings, rate: 0.05)
 /// for _ in 0..<20 { try descent.step(loss) }
 /// descent.pass.prompts.states                      // for GenerationRequest.encodedPrompts
 /// ```
@@ -24,9 +24,9 @@ public struct InputDescent {
 
   private var mean, meanSquare: Tensor?
 
-  /// - Precondition: the place is an input: sites are made anew by every pass
-  public init(_ pass: DenoiserPass, changing place: GradientPlace, rate: Float) {
-    guard pass.input(place) != nil else { tensorFailure("InputDescent: \(place) is no input of a pass") }
+  /// - Throws: `GradientError.noSuchPlace` for sites, which every pass makes anew
+  public init(_ pass: DenoiserPass, changing place: GradientPlace, rate: Float) throws(GradientError) {
+    guard pass.input(place) != nil else { throw .noSuchPlace("\(place)", reason: "is no input of a pass") }
     (self.pass, self.place, self.rate) = (pass, place, rate)
   }
 

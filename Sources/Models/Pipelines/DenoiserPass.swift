@@ -20,17 +20,21 @@ public struct DenoiserPass {
   let toClean: (Tensor, Tensor) -> Tensor
   let guidance: Float?
   let model: any StreamModel
+  /// What the tensors must look like.
+  let latentShape: [Int]
+  let promptWidths: (states: Int, pooled: Int)
 
   /// The transformer, for its blocks and sites.
   public var transformer: any StreamModel { model }
 
   /// What the transformer predicts: the velocity, the noise.
   ///
-  /// - Throws: `HookError`, what processors throw, and `CancellationError`
+  /// - Throws: `RequestError` for latents or prompts of other shapes, `HookError`, what processors throw, and
+  ///   `CancellationError`
   public func output(processors: [any AttentionProcessor] = []) throws -> Tensor {
     let hooks =
       processors.isEmpty ? nil : try HookRun(processors, on: model, pass: pass, passes: [pass])
-    let output = try run(input, hooks)
+    let output = try run(checkedInput(), hooks)
     try Task.checkCancellation()
     try hooks?.finish()
     return output
@@ -66,11 +70,20 @@ public struct DenoiserPass {
   public func gradient(
     of scalar: Scalar, at places: [GradientPlace], processors: [any AttentionProcessor] = []
   ) throws -> PassGradient {
-    try backward(input, scalar, places, pass, processors)
+    try backward(checkedInput(), scalar, places, pass, processors)
   }
 
-  private var input: DenoiserInput {
-    DenoiserInput(latents: latents, text: prompts, timestep: pass.timestep, guidance: guidance)
+  private func checkedInput() throws(RequestError) -> DenoiserInput {
+    guard latents.shape == latentShape else { throw .badLatents(found: latents.shape, expected: latentShape) }
+    let states = prompts.states.shape, pooled = prompts.pooled.shape
+    guard states.count == 3, states[0] == pass.batch, states[1] > 0, states[2] == promptWidths.states,
+      pooled == [pass.batch, promptWidths.pooled]
+    else {
+      throw .badEncodedPrompts(
+        found: [states, pooled],
+        expected: "[\(pass.batch), tokens, \(promptWidths.states)] and [\(pass.batch), \(promptWidths.pooled)]")
+    }
+    return DenoiserInput(latents: latents, text: prompts, timestep: pass.timestep, guidance: guidance)
   }
 }
 
@@ -111,7 +124,7 @@ extension DenoisingPipeline {
         try gradient(of: scalar, at: places, input, positions, pass: pass, processors: processors)
       },
       toClean: { sampler.predictedClean($0, output: $1, at: step) }, guidance: plan.guidance.distilled,
-      model: transformer)
+      model: transformer, latentShape: started.shape, promptWidths: promptWidths)
   }
 
   /// What a step of a generation starts from.
