@@ -41,7 +41,7 @@ install: setup
 
 demo: setup
 	swift build -c release --product concept-attention
-	@.build/release/concept-attention generate "a boat on the sea under the sky" --seed 1 --output demo
+	@.build/release/concept-attention generate "a boat on the sea under the sky" --seed 1 --no-cache --output demo
 
 # A video of the model's own, and maps of a drawn one that it has never seen, in which a boat bobs.
 demo-video: setup

@@ -76,6 +76,9 @@ public struct GGUFFile: Sendable {
     }
   }
 
+  /// Tells the system that the whole file will be read soon, or won't be for a while.
+  public func advise(_ advice: MappedFile.Advice) { file.advise(advice) }
+
   private func required(_ name: String) throws -> GGUFEntry {
     guard let entry = entry(name) else {
       throw GGUFError(path, .missingTensor(name, similar: similarNames(to: name, in: names)))

@@ -23,6 +23,17 @@ extension Memory {
   /// what its own limits on address space and data leave; nil where the system tells nothing of it.
   public static var allowance: Allowance? { allowances(SystemMemory()).min { $0.bytes < $1.bytes } }
 
+  /// How much of files this process can hope to keep in memory: as `allowance`, without the limits on addresses, which mapped
+  /// files take whether they are in memory or not.
+  public static var pageAllowance: Allowance? {
+    let system = SystemMemory()
+    return (system.freeMemory + system.controlGroups).min { $0.bytes < $1.bytes }
+  }
+
+  /// The most that was in memory for this process at one time, pages of mapped files included; nil where the system does not
+  /// tell.
+  public static var peakResident: Int? { SystemMemory().status("VmHWM") }
+
   package static func allowances(_ system: SystemMemory) -> [Allowance] {
     system.freeMemory + system.controlGroups + system.resourceLimits
   }
@@ -94,6 +105,9 @@ package struct SystemMemory {
       return .init(bytes: Int(limit.rlim_cur) - used << 10, source: name)
     }
   }
+
+  /// A line of this process's status, in bytes.
+  func status(_ name: String) -> Int? { numbers(of: "/proc/self/status")[name].map { $0 << 10 } }
 
   /// Lines of a name, perhaps a colon, and a number.
   private func numbers(of path: String) -> [String: Int] {

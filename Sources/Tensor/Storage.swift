@@ -34,6 +34,12 @@ public final class Storage: @unchecked Sendable {
     origin = .mapped(owner: owner)
   }
 
+  /// The mapped file that the bytes lie in, and the bytes; nil for memory of one's own.
+  package var mapping: (owner: any AnyObject & Sendable, bytes: UnsafeRawBufferPointer)? {
+    guard case .mapped(let owner) = origin else { return nil }
+    return (owner, UnsafeRawBufferPointer(start: base, count: byteCount))
+  }
+
   var isWritable: Bool {
     if case .heap = origin { true } else { false }
   }

@@ -8,10 +8,11 @@ struct FiniteGuard {
   /// Tells in which block they first were.
   let check: FiniteCheck
 
-  /// - Parameter looksEverywhere: at all blocks; else at those that the maps are made of, beyond which nothing runs
+  /// - Parameter looksEverywhere: at all blocks in all steps; else at those that the maps are made of, beyond which nothing
+  ///   needs to run
   init(_ request: MapRequest, looksEverywhere: Bool) {
     let chosen = request.blocks.map { SitePattern("\($0.layerText).*.attentionOutput") }
-    check = looksEverywhere ? FiniteCheck() : FiniteCheck(chosen)
+    check = looksEverywhere ? FiniteCheck() : FiniteCheck(chosen, steps: request.options.steps)
   }
 
   /// - Throws: `NonfiniteError`

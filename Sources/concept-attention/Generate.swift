@@ -142,7 +142,8 @@ struct Generate: ExplorableCommand {
     try run.run(
       maps, needs: needs, seeds: seeds,
       progress: known == nil ? "generating, step" : "looking again at the steps of a picture that is known, step",
-      title: prompt, metadata: metadata, looksEverywhere: known == nil, state: state, resumes: settings.resume,
+      title: prompt, expecting: { try pipeline.expect(plan, phrases: $0) }, metadata: metadata,
+      looksEverywhere: known == nil && plan.blockCache == nil, state: state, resumes: settings.resume,
       picture: { known?.image ?? $0.clean.map { pipeline.preview($0, plan, side: 256) } }
     ) { processors, state, onStep in
       if let known {
@@ -158,7 +159,7 @@ struct Generate: ExplorableCommand {
       if let key { context.traces?.keep(.init(latents: latents, image: result.image(0)), for: key) }
       return .init(
         footage: try seeds.enumerated().map { (try output.footage(result.video($0), pipeline), $1) },
-        seconds: result.seconds)
+        seconds: result.seconds, blocks: result.blocks)
     }
   }
 

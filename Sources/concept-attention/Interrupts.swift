@@ -55,7 +55,7 @@ func checkInterrupt() throws {
 }
 
 /// One line on standard error that is written over, and only on a terminal.
-struct Progress {
+struct Progress: Sendable {
   let label: String
   private let isTerminal = isatty(2) == 1
   private let start = Date()
@@ -66,6 +66,14 @@ struct Progress {
     guard isTerminal else { return }
     let seconds = Date().timeIntervalSince(start), left = seconds / Double(max(1, done)) * Double(total - done)
     writeToStandardError("\r\(label) \(done)/\(total), \(Int(left.rounded(.up))) s left\u{1B}[K")
+  }
+
+  /// Within a step, of weights that are read at every step.
+  func show(block: Int, of blocks: Int, bytes: Int) {
+    guard isTerminal else { return }
+    let read = String(format: "%.1f GB", Double(bytes) / 1e9)
+    writeToStandardError(
+      "\r\(label): block \(block + 1)/\(blocks), \(read) read in \(Int(Date().timeIntervalSince(start))) s\u{1B}[K")
   }
 
   func finish() {

@@ -42,6 +42,7 @@ struct MapRun {
     /// Pictures or videos to write, with the number that tells them apart.
     var footage: [(footage: Footage, seed: UInt64)]
     var seconds: PhaseSeconds
+    var blocks: GenerationResult.BlockCount?
   }
 
   /// - Parameters:
@@ -50,6 +51,7 @@ struct MapRun {
   ///   - seeds: of the pictures
   ///   - label: what is counted
   ///   - title: heads the report
+  ///   - expecting: tells the text encoders what will be encoded beside these phrases
   ///   - metadata: of the run, without what this adds
   ///   - looksEverywhere: whether numbers are checked in blocks that the maps are not made of
   ///   - state: where it is saved how far the run has come; nil not to save
@@ -58,7 +60,8 @@ struct MapRun {
   ///   - body: runs the model with the processors from a state on, and calls the function after every step
   mutating func run(
     _ request: MapRequest, needs: RunNeeds, seeds: [UInt64], progress label: String, title: String,
-    metadata: RunMetadata, looksEverywhere: Bool, state: RunState? = nil, resumes: Bool = false,
+    expecting: ([String]) throws -> Void, metadata: RunMetadata, looksEverywhere: Bool, state: RunState? = nil,
+    resumes: Bool = false,
     picture: @escaping (GenerationStep) -> Tensor?,
     _ body: ([any AttentionProcessor], GenerationState?, @escaping (GenerationStep) throws -> Void) throws -> Outcome
   ) throws {
@@ -69,6 +72,7 @@ struct MapRun {
       names: ArtifactWriter.fileNames(concepts: names, frames: needs.frames),
       files: output.saveTensors.map { [$0] } ?? [], bytes: output.force ? nil : needs.disk)
     clock.end(\.opening)
+    try expecting(method.name == MapMethod.conceptAttention.name ? request.phrases : [])
     let saliency = try method.make(request)
     warn(of: saliency)
     clock.end(\.concepts)
@@ -76,6 +80,7 @@ struct MapRun {
     let recorder = try output.recorder(saliency, request)
     let guardian = output.allowsNonfinite ? nil : FiniteGuard(request, looksEverywhere: looksEverywhere)
     let progress = context.isWatched ? nil : Progress(label)
+    if let progress { pipeline.weightMemory.onProgress { progress.show(block: $0, of: $1, bytes: $2) } }
     let earlier = resumes ? try state?.load(into: saliency) : nil
     var state = context.isWatched ? nil : state
     let processors: [(any AttentionProcessor)?] = [guardian?.check, saliency, recorder?.processor]
@@ -89,6 +94,7 @@ struct MapRun {
       try checkInterrupt()
     }
     progress?.finish()
+    pipeline.weightMemory.onProgress(nil)
     try interventions?.finish()
     try Task.checkCancellation()
     clock.add(outcome.seconds)
@@ -96,6 +102,10 @@ struct MapRun {
     metadata.seconds = clock.seconds
     if let arguments = context.arguments { metadata.arguments = arguments }
     metadata.peakTensorBytes = Memory.peak
+    metadata.peakResidentBytes = Memory.peakResident
+    let streamed = pipeline.weightMemory.streamedBytes
+    metadata.streamedBytes = streamed > 0 ? streamed : nil
+    (metadata.blocks, metadata.skippedBlocks) = (outcome.blocks?.all, outcome.blocks?.skipped)
     let kept = try saliency.maps(), maps = output.averagesFrames ? kept.averagedOverFrames() : kept
     try guardian?.check(maps)
     try write(outcome, maps, metadata, title: title, folder, recorder)

@@ -43,6 +43,23 @@ struct ModelOptions: ParsableArguments {
       """, valueName: "type"))
   var dtype: WeightType?
 
+  @Option(
+    help: ArgumentHelp(
+      """
+      The most memory that the transformer's weights may take, such as 8G or 500M; what is beyond that is read from the disk \
+      at every step. What the machine has free unless given.
+      """, valueName: "size"))
+  var weightMemory: ByteCount?
+
+  @Flag(
+    help: ArgumentHelp(
+      """
+      Neither use nor keep what text encoders make of phrases. Otherwise it is kept, up to 1 GB, in \
+      concept-attention/phrases in $XDG_CACHE_HOME or ~/.cache, so that a prompt or concept that was seen before waits for \
+      no text encoder.
+      """))
+  var noCache = false
+
   @Option(help: ArgumentHelp("CPUs to use; all that this process may use unless given.", valueName: "count"))
   var threads: Int?
 
@@ -62,6 +79,8 @@ struct ModelOptions: ParsableArguments {
       loras: lora.map(\.file), weightType: dtype.flatMap { DType(rawValue: $0.rawValue) })
     options.files["transformer"] = transformer
     options.files["vae"] = autoencoder
+    options.phraseCache = noCache ? nil : .standard
+    options.weightMemory = weightMemory?.bytes
     return try ModelFamily(of: folder).options(
       options, textEncoderFiles: textEncoders.files, leavingOut: textEncoders.withoutT5 ? [.t5] : [], folder: folder)
   }
@@ -128,5 +147,19 @@ struct LoRAArgument: ExpressibleByArgument {
     } else {
       file = LoRAFile(path: argument)
     }
+  }
+}
+
+/// A number of bytes, as `8G`, `1.5G`, `500M`, `64k` or alone. Units are powers of 1024.
+struct ByteCount: ExpressibleByArgument {
+  let bytes: Int
+
+  init?(argument: String) {
+    let units: [Character: Double] = ["k": 0x1p10, "K": 0x1p10, "M": 0x1p20, "G": 0x1p30, "T": 0x1p40]
+    let unit = argument.last.flatMap { units[$0] }
+    guard let number = Double(unit == nil ? argument : String(argument.dropLast())),
+      case let bytes = number * (unit ?? 1), bytes >= 1, bytes < 0x1p50
+    else { return nil }
+    self.bytes = Int(bytes)
   }
 }

@@ -27,6 +27,12 @@ struct RunMetadata: Encodable, Sendable {
   var seconds = Seconds()
   /// The most that tensors held, mapped weights not counted.
   var peakTensorBytes = Memory.peak
+  /// The most that was in memory for the process, files' pages included; nil where the system does not tell.
+  var peakResidentBytes: Int?
+  /// Of the transformer's weights, read at steps because they do not fit into memory; nil where all did.
+  var streamedBytes: Int?
+  /// With a block cache: blocks of all passes, and those that were skipped.
+  var blocks, skippedBlocks: Int?
   var program = Program()
 
   var isGeneration: Bool { if case .generation = plan { true } else { false } }
@@ -35,6 +41,7 @@ struct RunMetadata: Encodable, Sendable {
   var withoutCircumstances: RunMetadata {
     var run = self
     (run.arguments, run.seconds, run.peakTensorBytes, run.program.threads) = ([], .init(), 0, 0)
+    (run.peakResidentBytes, run.streamedBytes, run.blocks, run.skippedBlocks) = (nil, nil, nil, nil)
     return run
   }
 

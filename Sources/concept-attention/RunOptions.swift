@@ -35,6 +35,15 @@ struct RunOptions: ParsableArguments {
   )
   var clipSkip: Int?
 
+  @Option(
+    help: ArgumentHelp(
+      """
+      Skip the blocks after the first in steps where it adds nearly what it added before, up to this relative change, such as \
+      0.1. Changes the picture a little. Blocks that the maps are made of run in every step that is mapped, so that the maps \
+      cost more than without; see --layers and --timesteps.
+      """, valueName: "threshold"))
+  var blockCache: Float?
+
   @Flag(help: "Go on with a run that was ended early, to the same bits: the same command, and --resume.")
   var resume = false
 
@@ -54,6 +63,7 @@ struct RunOptions: ParsableArguments {
 
   func apply(to request: inout GenerationRequest) throws {
     request.clipSkip = clipSkip
+    request.blockCache = blockCache
     if let image {
       var start = StartingImage(try Image.read(path: image))
       if let strength { start.strength = strength }

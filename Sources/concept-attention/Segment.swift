@@ -124,7 +124,11 @@ struct Segment: ExplorableCommand {
     metadata.interventions = interventions.texts
     try run.run(
       maps, needs: try needs(plan, pipeline, frames, concepts: names.count), seeds: [looking.seed],
-      progress: "looking, pass", title: picture, metadata: metadata, looksEverywhere: false,
+      progress: "looking, pass", title: picture,
+      expecting: {
+        try pipeline.expect(
+          prompts: [plan.prompt], phrases: $0, maxSequenceLength: plan.maxSequenceLength, clipSkip: 0)
+      }, metadata: metadata, looksEverywhere: false,
       picture: { _ in frames[0].contiguous() }
     ) { processors, _, onStep in
       let result = try pipeline.inspect(plan, processors: processors, onStep: onStep)

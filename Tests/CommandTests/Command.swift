@@ -11,6 +11,9 @@ struct Command {
   /// Lies beside the tests.
   static let executable = Bundle.main.bundleURL.appendingPathComponent("concept-attention")
 
+  /// What the program would keep in the user's folder for caches.
+  static let caches = FileManager.default.temporaryDirectory.appendingPathComponent("caches-\(UUID())").path
+
   /// Starts the program.
   ///
   /// - Parameters:
@@ -22,7 +25,8 @@ struct Command {
     let process = Process()
     process.executableURL = executable
     process.arguments = arguments
-    process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+    process.environment = ProcessInfo.processInfo.environment.merging(["XDG_CACHE_HOME": caches]) { $1 }
+      .merging(environment) { $1 }
     process.currentDirectoryURL = URL(fileURLWithPath: folder)
     let running = Running(process: process)
     process.standardOutput = running.output

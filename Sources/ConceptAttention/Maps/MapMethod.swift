@@ -63,6 +63,11 @@ public struct MapRequest: Sendable {
     self.options = options ?? ConceptAttentionOptions(layers: pipeline.defaults.layers.map { Set($0) })
   }
 
+  /// What ConceptAttention has the text encoder read for these concepts.
+  public var phrases: [String] {
+    if case .joined = options.phrases { [concepts.joined(separator: " ")] } else { concepts }
+  }
+
   /// The chosen layers as patterns of the family where text has weights of its own.
   public var blocks: [BlockPattern] {
     let family = options.family ?? pipeline.transformer.textFamily

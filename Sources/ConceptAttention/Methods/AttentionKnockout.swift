@@ -33,6 +33,8 @@ public final class AttentionKnockout: AttentionProcessor {
     self.passes = passes
   }
 
+  public var isIndependentOfPasses: Bool { true }
+
   public func install(_ hooks: inout HookPlan, on model: any StreamModel) throws {
     let streams = Set(model.sites.map(\.stream))
     for edge in edges {

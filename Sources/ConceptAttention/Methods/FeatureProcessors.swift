@@ -55,6 +55,8 @@ public final class FeatureEdit: AttentionProcessor {
     self.passes = passes
   }
 
+  public var isIndependentOfPasses: Bool { true }
+
   public func install(_ hooks: inout HookPlan, on model: any StreamModel) throws {
     switch change {
     case .steer(let feature, _), .clamp(let feature, _):

@@ -33,6 +33,8 @@ public final class TACA: AttentionProcessor {
     self.blocks = blocks
   }
 
+  public var isIndependentOfPasses: Bool { true }
+
   public func install(_ hooks: inout HookPlan, on model: any StreamModel) throws {
     if case .steps(let count) = phase, count < 1 {
       throw HookError.refused(processor: name, reason: "the first \(count) steps are none")

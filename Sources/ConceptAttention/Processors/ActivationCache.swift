@@ -41,6 +41,8 @@ public final class ActivationCache: AttentionProcessor {
     self.passes = passes
   }
 
+  public var isIndependentOfPasses: Bool { true }
+
   public func install(_ hooks: inout HookPlan, on model: any StreamModel) {
     tensors = [:]
     for pattern in patterns {

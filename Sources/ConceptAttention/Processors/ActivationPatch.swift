@@ -29,6 +29,8 @@ public final class ActivationPatch: AttentionProcessor {
     self.sourceSite = sourceSite
   }
 
+  public var isIndependentOfPasses: Bool { true }
+
   public func install(_ hooks: inout HookPlan, on model: any StreamModel) throws {
     if source.tensors.isEmpty { throw HookError.refused(processor: name, reason: "the cache to patch from is empty") }
     if tokens?.isEmpty == true { throw HookError.refused(processor: name, reason: "no token is chosen") }

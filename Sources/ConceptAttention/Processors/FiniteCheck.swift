@@ -10,17 +10,26 @@ public final class FiniteCheck: AttentionProcessor {
   }
 
   public let patterns: [SitePattern]
+  /// nil for all.
+  public let steps: Set<Int>?
   /// The first of the last run; nil when all was finite.
   public private(set) var finding: Finding?
 
-  /// - Parameter patterns: the sites to look at; every attention output unless given. A pass over an existing picture runs
-  ///   no further than somebody looks, so that looking at all blocks has a price there.
-  public init(_ patterns: [SitePattern] = [SitePattern("*.*.*.attentionOutput")]) { self.patterns = patterns }
+  /// - Parameters:
+  ///   - patterns: the sites to look at; every attention output unless given. A pass over an existing picture runs no further
+  ///     than somebody looks, so that looking at all blocks has a price there.
+  ///   - steps: to look at; nil for all. With first-block caching, looking has a price in every step.
+  public init(_ patterns: [SitePattern] = [SitePattern("*.*.*.attentionOutput")], steps: Set<Int>? = nil) {
+    self.patterns = patterns
+    self.steps = steps
+  }
+
+  public var isIndependentOfPasses: Bool { true }
 
   public func install(_ hooks: inout HookPlan, on model: any StreamModel) {
     finding = nil
     for pattern in patterns {
-      hooks.read(pattern, in: PassFilter(branches: nil)) { [weak self] tensor, site, pass in
+      hooks.read(pattern, in: PassFilter(steps: steps, branches: nil)) { [weak self] tensor, site, pass in
         guard let self, finding == nil, !tensor.isAllFinite else { return }
         finding = Finding(site: site, step: pass.step)
       }

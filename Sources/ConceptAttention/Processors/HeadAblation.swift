@@ -22,6 +22,8 @@ public final class HeadAblation: AttentionProcessor {
     self.replacement = replacement
   }
 
+  public var isIndependentOfPasses: Bool { true }
+
   public func install(_ hooks: inout HookPlan, on model: any StreamModel) throws {
     if heads.isEmpty { throw HookError.refused(processor: name, reason: "no head is chosen") }
     hooks.rewrite(pattern, vjp: { gradient, _, _ in self.backward(gradient) }) { tensor, site, _ in

@@ -16,6 +16,8 @@ public final class Steering: AttentionProcessor {
     self.passes = passes
   }
 
+  public var isIndependentOfPasses: Bool { true }
+
   public func install(_ hooks: inout HookPlan, on model: any StreamModel) {
     hooks.rewrite(pattern, in: passes, vjp: { gradient, _, _ in gradient }) { tensor, _, _ in
       tensor + self.vector * self.strength

@@ -14,6 +14,11 @@ public struct CheckpointOptions: Sendable, Equatable {
   /// What matrices and filters are used as: `f32`, `bf16` or `f16`; nil for what the files have. See
   /// `ConvertedWeights` for what a conversion costs.
   public var weightType: DType?
+  /// Where encodings of phrases are kept for later runs; nil for nowhere.
+  public var phraseCache: PhraseCache?
+  /// The most memory that the transformer's weights may take, in bytes; what is beyond that is read from the disk at every
+  /// step. nil for what the machine has free.
+  public var weightMemory: Int?
 
   public init(files: [String: String] = [:], loras: [LoRAFile] = [], weightType: DType? = nil) {
     self.files = files

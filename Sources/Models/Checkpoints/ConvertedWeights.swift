@@ -1,3 +1,4 @@
+import Formats
 import NN
 import Tensor
 
@@ -18,12 +19,34 @@ public struct ConvertedWeights: WeightSource {
   public var names: [String] { base.names }
   public func shape(of name: String) -> [Int]? { base.shape(of: name) }
   public func file(of name: String) -> String? { base.file(of: name) }
+  public var files: [String] { base.files }
   public func release() { base.release() }
 
   public func parameter(_ name: String) throws -> Parameter {
     let parameter = try base.parameter(name)
     if parameter.shape.count < 2 { return parameter }
     if case .dense(let tensor) = parameter, tensor.dtype == dtype { return parameter }
-    return .dense(parameter.tensor.converted(to: dtype))
+    let converted = parameter.tensor.converted(to: dtype)
+    parameter.release()
+    return .dense(converted)
+  }
+}
+
+extension Parameter {
+  /// Where it lies in a file, when it does.
+  var mapping: WeightParts.Extent? {
+    let storage: Storage
+    switch self {
+    case .dense(let tensor): storage = tensor.storage
+    case .quantized(let matrix): storage = matrix.storage
+    }
+    guard let mapping = storage.mapping, let file = mapping.owner as? MappedFile, let range = file.range(of: mapping.bytes)
+    else { return nil }
+    return .init(file: file, range: range)
+  }
+
+  /// Its pages may go: they come from the file again when they are touched.
+  fileprivate func release() {
+    if let mapping { mapping.file.advise(.dontNeed, mapping.range) }
   }
 }

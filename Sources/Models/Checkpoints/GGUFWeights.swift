@@ -14,6 +14,8 @@ public struct GGUFWeights: WeightSource {
   public var names: [String] { file.names }
   public func shape(of name: String) -> [Int]? { file.entry(name)?.shape }
   public func file(of name: String) -> String? { file.contains(name) ? file.path : nil }
+  public var files: [String] { [file.path] }
+  public func release() { file.advise(.dontNeed) }
 
   /// - Throws: `GGUFError` when there is no such tensor, or values of its type cannot be read
   public func parameter(_ name: String) throws -> Parameter {

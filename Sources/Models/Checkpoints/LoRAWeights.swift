@@ -45,6 +45,7 @@ public struct LoRAWeights: WeightSource {
   public var names: [String] { base.names }
   public func shape(of name: String) -> [Int]? { base.shape(of: name) }
   public func file(of name: String) -> String? { base.file(of: name) }
+  public var files: [String] { base.files }
   public func release() { base.release() }
 
   public func parameter(_ name: String) throws -> Parameter {

@@ -10,6 +10,10 @@ extension ModelFolder {
     public var bytes = 0
     /// Beside the file: weights that are converted when they are loaded.
     public var convertedBytes = 0
+    /// In the file, of the weights that are converted.
+    public var replacedBytes = 0
+    /// In the file, of embedding tables, of which only rows that occur are read.
+    public var tableBytes = 0
     /// Parameters by what the file has them as, such as `bf16` or `Q8_0`.
     public var types: [String: Int] = [:]
   }
@@ -29,23 +33,26 @@ extension ModelFolder {
     }
   }
 
+  /// The token embeddings of T5 (transformers', llama.cpp's) and CLIP.
+  private static let tables = ["shared.weight", "token_embd.weight", "embed_tokens.weight", "token_embedding.weight"]
+
   private func part(_ name: String, _ source: any WeightSource, _ wanted: DType?) throws -> Part {
     var part = Part(name: name)
     for weight in source.names {
       let parameter = try source.parameter(weight), count = parameter.shape.reduce(1, *)
       part.parameters += count
-      let type: String
+      let type: String, bytes: Int
       switch parameter {
-      case .dense(let tensor):
-        type = tensor.dtype.rawValue
-        part.bytes += tensor.byteCount
-      case .quantized(let matrix):
-        type = "\(matrix.format)"
-        part.bytes += matrix.byteCount
+      case .dense(let tensor): (type, bytes) = (tensor.dtype.rawValue, tensor.byteCount)
+      case .quantized(let matrix): (type, bytes) = ("\(matrix.format)", matrix.byteCount)
       }
+      part.bytes += bytes
       part.types[type, default: 0] += count
       if let wanted, parameter.shape.count >= 2, type != wanted.rawValue {
         part.convertedBytes += count * wanted.size
+        part.replacedBytes += bytes
+      } else if Self.tables.contains(where: weight.hasSuffix) {
+        part.tableBytes += bytes
       }
     }
     return part

@@ -64,6 +64,7 @@ public struct RenamedWeights: WeightSource {
     return origin.part.taken(from: whole)
   }
 
+  public var files: [String] { base.files }
   public func release() { base.release() }
 
   public func file(of name: String) -> String? {

@@ -10,13 +10,13 @@ public struct SafetensorsWeights: WeightSource {
     case sharded(ShardedSafetensors)
   }
 
-  private let files: Files
+  private let content: Files
 
   /// One file, or the index (`….index.json`) of several.
   ///
   /// - Throws: what `SafetensorsFile` and `ShardedSafetensors` throw
   public init(path: String) throws {
-    files =
+    content =
       path.hasSuffix(".json")
       ? .sharded(try ShardedSafetensors(indexPath: path)) : .single(try SafetensorsFile(path: path))
   }
@@ -41,7 +41,7 @@ public struct SafetensorsWeights: WeightSource {
   }
 
   public var names: [String] {
-    switch files {
+    switch content {
     case .single(let file): file.names
     case .sharded(let shards): shards.names
     }
@@ -50,28 +50,35 @@ public struct SafetensorsWeights: WeightSource {
   public func shape(of name: String) -> [Int]? { entry(name)?.shape }
 
   public func parameter(_ name: String) throws -> Parameter {
-    switch files {
+    switch content {
     case .single(let file): .dense(try file.tensor(name))
     case .sharded(let shards): .dense(try shards.tensor(name))
     }
   }
 
   public func file(of name: String) -> String? {
-    switch files {
+    switch content {
     case .single(let file): file.path
     case .sharded(let shards): shards.file(of: name)?.path
     }
   }
 
+  public var files: [String] {
+    switch content {
+    case .single(let file): [file.path]
+    case .sharded(let shards): shards.shards.values.map(\.path).sorted()
+    }
+  }
+
   public func release() {
-    switch files {
+    switch content {
     case .single(let file): file.advise(.dontNeed)
     case .sharded(let shards): for file in shards.shards.values { file.advise(.dontNeed) }
     }
   }
 
   private func entry(_ name: String) -> SafetensorsEntry? {
-    switch files {
+    switch content {
     case .single(let file): file.entry(name)
     case .sharded(let shards): shards.entry(name)
     }

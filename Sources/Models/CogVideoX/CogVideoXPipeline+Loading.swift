@@ -12,13 +12,22 @@ extension CogVideoXPipeline {
     let (config, transformer) = try checkpoint.transformer(), (vaeConfig, vae) = try checkpoint.autoencoder()
     let (t5Config, t5) = try checkpoint.t5()
     try Self.check(folder, config, t5Config, vaeConfig)
+    var parts = WeightParts()
+    var cogVideoX = try load(from: transformer, hint: config.hint, visit: { parts.add($0, $1) }) {
+      CogVideoXTransformer(config, $0)
+    }
+    let memory = WeightMemory(parts, of: cogVideoX, transformer, limit: checkpoint.options.weightMemory)
+    cogVideoX.residency = memory.stream
     self.init(
-      tokenizer: try folder.tokenizer("tokenizer", vocabulary: t5Config.vocabularySize),
-      t5: try load(from: t5, allowUnused: T5Encoder.mayStayUnused) { T5Encoder(t5Config, $0) },
-      cogVideoX: try load(from: transformer, hint: config.hint) { CogVideoXTransformer(config, $0) },
-      vae: try load(from: vae) { AutoencoderKLCogVideoX(vaeConfig, $0) },
+      t5: try TextEncoderPart(
+        folder.tokenizer("tokenizer", vocabulary: t5Config.vocabularySize), t5Config, t5,
+        cache: checkpoint.options.phraseCache
+      ) { weights in
+        try load(from: weights, allowUnused: T5Encoder.mayStayUnused) { T5Encoder(t5Config, $0) }
+      },
+      cogVideoX: cogVideoX, vae: try load(from: vae) { AutoencoderKLCogVideoX(vaeConfig, $0) },
       scheduler: try folder.config("scheduler", as: CogVideoXScheduler.self, file: "scheduler_config.json"),
-      defaults: try PipelineDefaults(folder: folder), textWeights: [t5])
+      defaults: try PipelineDefaults(folder: folder), weightMemory: memory)
   }
 
   /// Parts that do not fit each other would trap in the middle of a run.

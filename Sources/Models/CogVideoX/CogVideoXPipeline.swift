@@ -7,13 +7,12 @@ import Tokenizers
 /// Source: diffusers `CogVideoXPipeline`; the same seed gives the same noise, latents and video. The video may have more
 /// frames than were asked for: latents come in whole frames, each four frames of video but for a first one.
 public struct CogVideoXPipeline: DenoisingPipeline {
-  public let tokenizer: any Tokenizer
-  public let t5: T5Encoder
+  public let t5: TextEncoderPart<T5Encoder>
   public let cogVideoX: CogVideoXTransformer
   public var vae: AutoencoderKLCogVideoX
   public let scheduler: CogVideoXScheduler
   public let defaults: PipelineDefaults
-  public let textWeights: [any WeightSource]
+  public let weightMemory: WeightMemory
 
   public var transformer: any StreamModel { cogVideoX }
   public var promptWidths: (states: Int, pooled: Int) { (cogVideoX.config.textEmbedDim, 0) }
@@ -22,16 +21,15 @@ public struct CogVideoXPipeline: DenoisingPipeline {
   private var temporalPatch: Int { cogVideoX.config.temporalPatchSize ?? 1 }
 
   public init(
-    tokenizer: any Tokenizer, t5: T5Encoder, cogVideoX: CogVideoXTransformer, vae: AutoencoderKLCogVideoX,
-    scheduler: CogVideoXScheduler, defaults: PipelineDefaults = .init(), textWeights: [any WeightSource] = []
+    t5: TextEncoderPart<T5Encoder>, cogVideoX: CogVideoXTransformer, vae: AutoencoderKLCogVideoX,
+    scheduler: CogVideoXScheduler, defaults: PipelineDefaults = .init(), weightMemory: WeightMemory = .init()
   ) {
-    self.tokenizer = tokenizer
     self.t5 = t5
     self.cogVideoX = cogVideoX
     self.vae = vae
     self.scheduler = scheduler
     self.defaults = defaults
-    self.textWeights = textWeights
+    self.weightMemory = weightMemory
   }
 
   /// The size the model was made for, 50 steps at guidance 6.
@@ -55,16 +53,22 @@ public struct CogVideoXPipeline: DenoisingPipeline {
   /// T5 sees padding as diffusers' pipeline shows it, without a mask.
   public func encode(_ prompts: [String], maxSequenceLength: Int, clipSkip: Int = 0) throws -> EncodedPrompts {
     EncodedPrompts(
-      states: t5(try tokenizer.encode(prompts, maxLength: maxSequenceLength)),
+      states: try t5.codes(prompts, length: maxSequenceLength, .states).states,
       pooled: Tensor(zeros: [prompts.count, 0]))
   }
 
+  public var textEncoders: [any ReleasableEncoder] { [t5] }
+
+  public func expect(prompts: [String], phrases: [String], maxSequenceLength: Int, clipSkip: Int) throws {
+    try t5.expect(prompts + phrases, length: maxSequenceLength, .states)
+  }
+
   public func tokens(of phrase: String, in prompt: String, maxSequenceLength: Int?) throws -> [Range<Int>] {
-    try tokenizer.encode(prompt, maxLength: sequenceLength(maxSequenceLength)).tokens(of: phrase)
+    try t5.tokenizer.encode(prompt, maxLength: sequenceLength(maxSequenceLength)).tokens(of: phrase)
   }
 
   public func encodePhrases(_ phrases: [String], maxSequenceLength: Int?) throws -> [EncodedPhrase] {
-    try t5.phrases(phrases, tokenizer, maxLength: sequenceLength(maxSequenceLength))
+    try t5.phrases(phrases, maxLength: sequenceLength(maxSequenceLength))
   }
 
   public func sampler(steps: Int, grid: TokenGrid) throws -> any Sampler { try scheduler.sampler(steps: steps) }
@@ -109,8 +113,10 @@ public struct CogVideoXPipeline: DenoisingPipeline {
       frames: grid.frames * temporalPatch, height: grid.height * patch, width: grid.width * patch)
   }
 
-  public func predict(_ input: DenoiserInput, _ positions: CogVideoXPositions, hooks: HookRun?) -> Tensor {
-    cogVideoX(cogVideoXInput(input, positions), hooks: hooks)
+  public func predict(
+    _ passes: [ModelPass<DenoiserInput>], _ positions: CogVideoXPositions, cache: BlockCache?
+  ) -> [Tensor] {
+    cogVideoX(passes.map { $0.with(cogVideoXInput($0.input, positions)) }, cache: cache)
   }
 
   public func gradient(

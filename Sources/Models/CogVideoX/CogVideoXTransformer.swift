@@ -15,6 +15,8 @@ public struct CogVideoXTransformer: StreamModel, Sendable {
   public var finalNorm: LayerNorm
   public var outputNorm: AdaLayerNorm
   public var output: Linear
+  /// Of the blocks' weights, where that takes care.
+  public var residency: (any BlockResidency)?
 
   public init(_ config: CogVideoXConfig, _ w: Weights) {
     self.config = config
@@ -74,15 +76,18 @@ public struct CogVideoXTransformer: StreamModel, Sendable {
 
   /// What the model says of the noise, `[batch, frames, outChannels, height, width]`.
   public func callAsFunction(_ input: Input, hooks: HookRun? = nil) -> Tensor {
-    var (streams, readOut) = streams(input, hooks)
-    runJointBlocks(running, &streams, hooks: hooks)
-    return readOut(streams[.image].tokens)
+    self([ModelPass(input, hooks: hooks)])[0]
+  }
+
+  /// The same of several passes that go through the blocks together, each with the bits it has alone.
+  public func callAsFunction(_ passes: [ModelPass<Input>], cache: BlockCache? = nil) -> [Tensor] {
+    run(passes, through: running, .init(residency: residency, cache: cache)) { streams($0, $1) }
   }
 
   /// Runs only as far as the hooks look: the pass over an existing video.
   public func look(_ input: Input, hooks: HookRun) {
     var streams = streams(input, hooks).0
-    runJointBlocks(running, &streams, hooks: hooks, looksOnly: true)
+    runJointBlocks(running, &streams, hooks: hooks, looksOnly: true, support: .init(residency: residency))
   }
 
   var running: [(any JointBlock, BlockID)] { zip(jointBlocks, blocks).map { ($0, $1) } }
@@ -91,6 +96,7 @@ public struct CogVideoXTransformer: StreamModel, Sendable {
 
   public var blocks: [BlockID] { jointBlocks.indices.map { BlockID("joint", $0) } }
   public var textFamily: String { "joint" }
+  public func parameterPath(of block: BlockID) -> String? { "transformer_blocks.\(block.layer)" }
 
   public func streams(in block: BlockID) -> [StreamID] { [.text, .image] }
 

@@ -16,17 +16,28 @@ extension FluxPipeline {
     let (clipConfig, clip) = try checkpoint.clip(), (t5Config, t5) = try checkpoint.t5()
     let (vaeConfig, vae) = try checkpoint.autoencoder()
     try FluxPipeline.check(folder, fluxConfig, clipConfig, t5Config, vaeConfig)
-    let inferred = checkpoint.options.transformerFile != nil
+    let inferred = checkpoint.options.transformerFile != nil, cache = checkpoint.options.phraseCache
+    var parts = WeightParts()
+    var flux = try load(from: transformer, hint: fluxConfig.hint(inferred: inferred), visit: { parts.add($0, $1) }) {
+      FluxTransformer(fluxConfig, $0)
+    }
+    let memory = WeightMemory(parts, of: flux, transformer, limit: checkpoint.options.weightMemory)
+    flux.residency = memory.stream
     self.init(
-      clipTokenizer: try folder.tokenizer("tokenizer", vocabulary: clipConfig.vocabularySize),
-      t5Tokenizer: try folder.tokenizer("tokenizer_2", vocabulary: t5Config.vocabularySize),
-      clip: try load(from: clip, allowUnused: CLIPTextEncoder.mayStayUnused) { CLIPTextEncoder(clipConfig, $0) },
-      t5: try load(from: t5, allowUnused: T5Encoder.mayStayUnused) { T5Encoder(t5Config, $0) },
-      flux: try load(from: transformer, hint: fluxConfig.hint(inferred: inferred)) { FluxTransformer(fluxConfig, $0) },
-      vae: try load(from: vae) { AutoencoderKL(vaeConfig, $0) },
+      clip: try TextEncoderPart(
+        folder.tokenizer("tokenizer", vocabulary: clipConfig.vocabularySize), clipConfig, clip, cache: cache
+      ) { weights in
+        try load(from: weights, allowUnused: CLIPTextEncoder.mayStayUnused) { CLIPTextEncoder(clipConfig, $0) }
+      },
+      t5: try TextEncoderPart(
+        folder.tokenizer("tokenizer_2", vocabulary: t5Config.vocabularySize), t5Config, t5, cache: cache
+      ) { weights in
+        try load(from: weights, allowUnused: T5Encoder.mayStayUnused) { T5Encoder(t5Config, $0) }
+      },
+      flux: flux, vae: try load(from: vae) { AutoencoderKL(vaeConfig, $0) },
       scheduler: try FlowMatchEulerScheduler(
         folder.config("scheduler", as: FlowMatchEulerScheduler.Configuration.self, file: "scheduler_config.json")),
-      defaults: try PipelineDefaults(folder: folder), textWeights: [clip, t5])
+      defaults: try PipelineDefaults(folder: folder), weightMemory: memory)
   }
 
   /// Parts that do not fit each other would trap in the middle of a run.

@@ -1,19 +1,17 @@
 import NN
 import Tensor
-import Tokenizers
 
 /// FLUX.1 from prompt to picture.
 ///
 /// Source: diffusers `FluxPipeline`; the same seed gives the same noise, latents and picture.
 public struct FluxPipeline: DenoisingPipeline {
-  public let clipTokenizer, t5Tokenizer: any Tokenizer
-  public let clip: CLIPTextEncoder
-  public let t5: T5Encoder
+  public let clip: TextEncoderPart<CLIPTextEncoder>
+  public let t5: TextEncoderPart<T5Encoder>
   public let flux: FluxTransformer
   public var vae: AutoencoderKL
   public let scheduler: FlowMatchEulerScheduler
   public let defaults: PipelineDefaults
-  public let textWeights: [any WeightSource]
+  public let weightMemory: WeightMemory
 
   public var transformer: any StreamModel { flux }
   public var promptWidths: (states: Int, pooled: Int) {
@@ -23,20 +21,19 @@ public struct FluxPipeline: DenoisingPipeline {
   public var sizeMultiple: Int { 2 * vae.config.scale }
 
   public init(
-    clipTokenizer: any Tokenizer, t5Tokenizer: any Tokenizer, clip: CLIPTextEncoder, t5: T5Encoder,
-    flux: FluxTransformer, vae: AutoencoderKL, scheduler: FlowMatchEulerScheduler, defaults: PipelineDefaults = .init(),
-    textWeights: [any WeightSource] = []
+    clip: TextEncoderPart<CLIPTextEncoder>, t5: TextEncoderPart<T5Encoder>, flux: FluxTransformer, vae: AutoencoderKL,
+    scheduler: FlowMatchEulerScheduler, defaults: PipelineDefaults = .init(), weightMemory: WeightMemory = .init()
   ) {
-    self.clipTokenizer = clipTokenizer
-    self.t5Tokenizer = t5Tokenizer
     self.clip = clip
     self.t5 = t5
     self.flux = flux
     self.vae = vae
     self.scheduler = scheduler
     self.defaults = defaults
-    self.textWeights = textWeights
+    self.weightMemory = weightMemory
   }
+
+  public var textEncoders: [any ReleasableEncoder] { [clip, t5] }
 
   /// 1024 px, and schnell's 4 steps or dev's 28 at guidance 3.5.
   public var settings: FamilySettings {
@@ -64,8 +61,10 @@ public struct FluxPipeline: DenoisingPipeline {
 
   public func positions(grid: TokenGrid) -> RotaryTable { flux.positions(grid: grid) }
 
-  public func predict(_ input: DenoiserInput, _ positions: RotaryTable, hooks: HookRun?) -> Tensor {
-    flux(fluxInput(input, positions), hooks: hooks)
+  public func predict(
+    _ passes: [ModelPass<DenoiserInput>], _ positions: RotaryTable, cache: BlockCache?
+  ) -> [Tensor] {
+    flux(passes.map { $0.with(fluxInput($0.input, positions)) }, cache: cache)
   }
 
   public func gradient(

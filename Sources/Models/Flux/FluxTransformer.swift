@@ -12,6 +12,8 @@ public struct FluxTransformer: StreamModel, Sendable {
   public var singleBlocks: [FluxSingleBlock]
   public var outputNorm: AdaLayerNormContinuous
   public var output: Linear
+  /// Of the blocks' weights, where that takes care.
+  public var residency: (any BlockResidency)?
 
   public init(_ config: FluxConfig, _ w: Weights) {
     self.config = config
@@ -56,15 +58,19 @@ public struct FluxTransformer: StreamModel, Sendable {
 
   /// The velocity, `[batch, grid.count, outChannels]`.
   public func callAsFunction(_ input: Input, hooks: HookRun? = nil) -> Tensor {
-    var (streams, readOut) = streams(input, hooks)
-    runJointBlocks(zip(jointBlocks, blocks), &streams, hooks: hooks)
-    return readOut(streams[.image].tokens)
+    self([ModelPass(input, hooks: hooks)])[0]
+  }
+
+  /// The velocities of several passes that go through the blocks together, each with the bits it has alone.
+  public func callAsFunction(_ passes: [ModelPass<Input>], cache: BlockCache? = nil) -> [Tensor] {
+    run(passes, through: zip(jointBlocks, blocks), .init(residency: residency, cache: cache)) { streams($0, $1) }
   }
 
   /// Runs only as far as the hooks look: the pass over an existing picture.
   public func look(_ input: Input, hooks: HookRun) {
     var streams = streams(input, hooks).0
-    runJointBlocks(zip(jointBlocks, blocks), &streams, hooks: hooks, looksOnly: true)
+    runJointBlocks(
+      zip(jointBlocks, blocks), &streams, hooks: hooks, looksOnly: true, support: .init(residency: residency))
   }
 
   /// Positions of a grid of image tokens, row by row.
@@ -82,6 +88,9 @@ public struct FluxTransformer: StreamModel, Sendable {
     doubleBlocks.indices.map { BlockID("double", $0) } + singleBlocks.indices.map { BlockID("single", $0) }
   }
   public var textFamily: String { "double" }
+  public func parameterPath(of block: BlockID) -> String? {
+    block.family == "double" ? "transformer_blocks.\(block.layer)" : "single_transformer_blocks.\(block.layer)"
+  }
   var jointBlocks: [any JointBlock] { doubleBlocks + singleBlocks }
 
   public func streams(in block: BlockID) -> [StreamID] { [.text, .image] }

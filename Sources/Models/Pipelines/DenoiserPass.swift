@@ -113,13 +113,13 @@ extension DenoisingPipeline {
     let prompts =
       try plan.encodedPrompts
       ?? encode(plan.prompts, maxSequenceLength: plan.maxSequenceLength, clipSkip: plan.clipSkip)
-    for weights in textWeights { weights.release() }
+    for encoder in textEncoders { encoder.release() }
     let sampler = try sampler(steps: plan.steps, grid: plan.grid), positions = positions(grid: plan.grid)
     let isFirst = step == plan.levels.first?.step
     return DenoiserPass(
       latents: try latents?.converted(to: .f32) ?? (isFirst ? started : self.latents(before: step, plan)),
       prompts: prompts, pass: Pass(level, branch: .conditional, grid: plan.grid, batch: plan.prompts.count),
-      run: { predict($0, positions, hooks: $1) },
+      run: { predict([ModelPass($0, hooks: $1)], positions, cache: nil)[0] },
       backward: { input, scalar, places, pass, processors in
         try gradient(of: scalar, at: places, input, positions, pass: pass, processors: processors)
       },

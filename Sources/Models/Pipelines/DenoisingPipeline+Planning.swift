@@ -25,7 +25,15 @@ extension DenoisingPipeline {
       seeds: try seeds(request), maxSequenceLength: try sequenceLength(request.maxSequenceLength),
       clipSkip: try clipSkip(request.clipSkip), noiseType: request.noiseType, startingImage: request.startingImage,
       latents: request.latents, encodedPrompts: try checked(request.encodedPrompts, request),
-      encodedNegative: try checked(request.encodedNegative, request))
+      encodedNegative: try checked(request.encodedNegative, request), blockCache: try blockCache(request))
+  }
+
+  private func blockCache(_ request: GenerationRequest) throws -> Float? {
+    guard let threshold = request.blockCache else { return nil }
+    guard threshold > 0, threshold <= 1 else {
+      throw RequestError.badBlockCache("threshold \(threshold), expected more than 0 and at most 1")
+    }
+    return threshold
   }
 
   private func checked(_ encoded: EncodedPrompts?, _ request: GenerationRequest) throws -> EncodedPrompts? {

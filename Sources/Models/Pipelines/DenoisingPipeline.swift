@@ -13,9 +13,8 @@ public protocol DenoisingPipeline: DiffusionPipeline {
   associatedtype Positions
 
   var codec: Codec { get }
-  /// What the text encoders' weights are mapped from. Released after prompts are encoded: they are not needed until the
-  /// next run.
-  var textWeights: [any WeightSource] { get }
+  /// Released after prompts are encoded: they are not needed until the next run.
+  var textEncoders: [any ReleasableEncoder] { get }
 
   /// The widths of encoded prompts: of the text encoders' states and of the pooled vectors, 0 without those.
   var promptWidths: (states: Int, pooled: Int) { get }
@@ -46,10 +45,11 @@ public protocol DenoisingPipeline: DiffusionPipeline {
 
   func positions(grid: TokenGrid) -> Positions
 
-  /// One pass of the transformer.
+  /// Passes of the transformer, which go through its blocks together.
   ///
-  /// - Returns: what the sampler steps with (the velocity, the noise), of the shape of the latents
-  func predict(_ input: DenoiserInput, _ positions: Positions, hooks: HookRun?) -> Tensor
+  /// - Parameter cache: of blocks whose output hardly changes from step to step; nil to compute them all
+  /// - Returns: what the sampler steps with (the velocity, the noise), of the shape of the latents, for each pass
+  func predict(_ passes: [ModelPass<DenoiserInput>], _ positions: Positions, cache: BlockCache?) -> [Tensor]
 
   /// One pass, gone through backwards: see `DifferentiableModel.gradient(of:at:_:pass:processors:)`.
   func gradient(
@@ -100,22 +100,23 @@ extension DenoisingPipeline {
     onStep: (GenerationStep) throws -> Void
   ) throws -> GenerationResult {
     let run = try hookRun(processors, passes: plan.passes)
+    let cache = try blockCache(plan, run)
     var sampler = try sampler(steps: plan.steps, grid: plan.grid)
     var watch = Stopwatch(), seconds = PhaseSeconds()
-    let denoiser = Denoiser(
-      conditional: try plan.encodedPrompts
-        ?? encode(plan.prompts, maxSequenceLength: plan.maxSequenceLength, clipSkip: plan.clipSkip),
-      unconditional: try plan.guidance.classifierFree.map { guidance in
-        let prompts = plan.prompts.map { _ in guidance.negativePrompt }
-        return try plan.encodedNegative
-          ?? encode(prompts, maxSequenceLength: plan.maxSequenceLength, clipSkip: 0)
-      },
-      plan: plan, positions: positions(grid: plan.grid), run: run)
+    let (conditional, unconditional) = try encodedPrompts(plan)
     var noise = try NoiseSource(plan, latentShape(plan.size, batch: 1), packed)
     var latents = try startingLatents(plan, sampler, &noise)
-    if let state { latents = try resume(state, &sampler, &noise, plan, shape: latents.shape) }
-    for weights in textWeights { weights.release() }
+    if let state { latents = try resume(state, &sampler, &noise, cache, plan, shape: latents.shape) }
+    for encoder in textEncoders { encoder.release() }
+    Memory.trim()
     seconds.encoding = watch.lap()
+    let activations = activationEstimate(plan).transformer
+    let denoiser = Denoiser(
+      conditional: conditional, unconditional: unconditional, plan: plan, positions: positions(grid: plan.grid),
+      run: run,
+      cache: cache, together: Self.passesTogether(plan, activations: activations))
+    weightMemory.begin(beside: activations)
+    defer { weightMemory.end() }
     for (index, level) in plan.levels.enumerated().dropFirst(state?.stepsDone ?? 0) {
       let before = latents
       run?.predictedClean = { sampler.predictedClean(before, output: $0, at: level.step) }
@@ -123,7 +124,8 @@ extension DenoisingPipeline {
       try Task.checkCancellation()
       latents = sampler.step(latents, output: output, at: level.step) { noise.draw() }
       latents = run?.rewritten(latents: latents) ?? latents
-      let state = GenerationState(stepsDone: index + 1, latents: latents, draws: noise.draws, memory: sampler.memory)
+      let memory = sampler.memory.merging(cache?.named ?? [:]) { $1 }
+      let state = GenerationState(stepsDone: index + 1, latents: latents, draws: noise.draws, memory: memory)
       try onStep(
         GenerationStep(
           done: index + 1, total: plan.levels.count, level: level, state: state, before: before, prediction: output,
@@ -131,10 +133,14 @@ extension DenoisingPipeline {
     }
     // What a processor asked for may have been in the steps before.
     if state == nil { try run?.finish() }
+    weightMemory.end()
+    Memory.trim()
     seconds.transformer = watch.lap()
     let frames = frames(ofLatents: latents, plan)
     seconds.decoding = watch.lap()
-    return GenerationResult(frames: frames, fired: run?.fired ?? [:], seconds: seconds)
+    return GenerationResult(
+      frames: frames, fired: run?.fired ?? [:], seconds: seconds,
+      blocks: cache.map { .init(all: $0.blocks, skipped: $0.skippedBlocks) })
   }
 
   @discardableResult public func inspect(
@@ -146,8 +152,11 @@ extension DenoisingPipeline {
     let clean = packed(encodeFrames(plan.frames))
     var text = try encode([plan.prompt], maxSequenceLength: plan.maxSequenceLength, clipSkip: 0)
     if plan.zeroesPooledText { text.pooled = Tensor(zeros: text.pooled.shape) }
-    for weights in textWeights { weights.release() }
+    for encoder in textEncoders { encoder.release() }
+    Memory.trim()
     seconds.encoding = watch.lap()
+    weightMemory.begin(beside: lookingEstimate(plan.grid, pictures: 1, plan.maxSequenceLength))
+    defer { weightMemory.end() }
     let positions = positions(grid: plan.grid), total = plan.samples * plan.levels.count
     for sample in 0..<plan.samples {
       let noise = inspectionNoise(plan, sample: sample)
@@ -180,8 +189,11 @@ extension DenoisingPipeline {
     guard let run = try hookRun(processors, passes: passes) else { throw RequestError.nobodyLooks }
     var watch = Stopwatch(), seconds = PhaseSeconds()
     let text = try encode(plan.prompts, maxSequenceLength: plan.maxSequenceLength, clipSkip: plan.clipSkip)
-    for weights in textWeights { weights.release() }
+    for encoder in textEncoders { encoder.release() }
+    Memory.trim()
     seconds.encoding = watch.lap()
+    weightMemory.begin(beside: lookingEstimate(plan.grid, pictures: plan.prompts.count, plan.maxSequenceLength))
+    defer { weightMemory.end() }
     let positions = positions(grid: plan.grid)
     for (index, (level, latents)) in zip(plan.levels, latents).enumerated() {
       run.pass = passes[index]
@@ -210,11 +222,31 @@ extension DenoisingPipeline {
   }
 
   public func activationEstimate(_ plan: GenerationPlan) -> ActivationEstimate {
-    let pictures = plan.prompts.count, tokens = plan.grid.count + plan.maxSequenceLength
+    let pictures = plan.prompts.count
     let pixels = 3 * plan.size.frames * plan.size.width * plan.size.height * pictures
+    let pass = lookingEstimate(plan.grid, pictures: pictures, plan.maxSequenceLength)
     return ActivationEstimate(
-      transformer: 4 * pictures * tokens * settings.floatsPerToken,
+      transformer: pass * Self.passesTogether(plan, activations: pass),
       decoding: codec.decodingBytes(plan.size) + 4 * pixels)
+  }
+
+  /// Of one pass.
+  private func lookingEstimate(_ grid: TokenGrid, pictures: Int, _ textTokens: Int) -> Int {
+    4 * pictures * (grid.count + textTokens) * settings.floatsPerToken
+  }
+
+  public func encodingEstimate(_ plan: GenerationPlan, phrases: Int) -> Int {
+    let texts = 1 + phrases + (plan.guidance.classifierFree == nil ? 0 : 1)
+    let kept = 4 * texts * plan.maxSequenceLength * promptWidths.states
+    return kept + (textEncoders.map { $0.encodingBytes(texts: texts, tokens: plan.maxSequenceLength) }.max() ?? 0)
+  }
+
+  /// How many passes of a step go through the blocks together: all that guidance makes, as far as their activations fit into
+  /// half of the memory there is.
+  private static func passesTogether(_ plan: GenerationPlan, activations: Int) -> Int {
+    let most = plan.levels.map { plan.branches(at: $0.step).count }.max() ?? 1
+    let room = (Memory.allowance?.bytes ?? .max) / 2
+    return max(1, min(most, room / max(1, activations)))
   }
 
   public func frames(ofLatents latents: Tensor, _ plan: GenerationPlan) -> Tensor {
@@ -228,12 +260,43 @@ extension DenoisingPipeline {
     return try HookRun(processors, on: transformer, pass: first, passes: passes)
   }
 
-  /// Brings sampler and noise to where the run stood.
+  /// What the plan gives, or the text encoders make of its prompts and of the negative one, together.
+  private func encodedPrompts(_ plan: GenerationPlan) throws -> (conditional: EncodedPrompts, negative: EncodedPrompts?)
+  {
+    let negative = plan.guidance.classifierFree.map { guidance in plan.prompts.map { _ in guidance.negativePrompt } }
+    func encoded(_ prompts: [String], _ clipSkip: Int) throws -> EncodedPrompts {
+      try encode(prompts, maxSequenceLength: plan.maxSequenceLength, clipSkip: clipSkip)
+    }
+    if plan.encodedPrompts == nil { try expect(plan, phrases: []) }
+    let conditional = try plan.encodedPrompts ?? encoded(plan.prompts, plan.clipSkip)
+    return (conditional, try negative.map { try plan.encodedNegative ?? encoded($0, 0) })
+  }
+
+  public func expect(_ plan: GenerationPlan, phrases: [String]) throws {
+    var prompts = plan.encodedPrompts == nil ? plan.prompts : []
+    // A negative prompt is read to CLIP's last layer but one, whatever the prompt skips.
+    if let guidance = plan.guidance.classifierFree, plan.encodedNegative == nil, plan.clipSkip == 0 {
+      prompts.append(guidance.negativePrompt)
+    }
+    try expect(
+      prompts: prompts, phrases: phrases, maxSequenceLength: plan.maxSequenceLength, clipSkip: plan.clipSkip)
+  }
+
+  /// - Throws: `RequestError` when nothing could ever be skipped
+  private func blockCache(_ plan: GenerationPlan, _ run: HookRun?) throws -> BlockCache? {
+    guard let threshold = plan.blockCache else { return nil }
+    if let obstacle = BlockCache.obstacle(run, plan.passes, blocks: transformer.blocks) {
+      throw RequestError.badBlockCache("it would skip nothing: \(obstacle)")
+    }
+    return BlockCache(threshold: threshold)
+  }
+
+  /// Brings sampler, noise and block cache to where the run stood.
   ///
   /// - Returns: its latents
   private func resume(
-    _ state: GenerationState, _ sampler: inout any Sampler, _ noise: inout NoiseSource, _ plan: GenerationPlan,
-    shape: [Int]
+    _ state: GenerationState, _ sampler: inout any Sampler, _ noise: inout NoiseSource, _ cache: BlockCache?,
+    _ plan: GenerationPlan, shape: [Int]
   ) throws -> Tensor {
     guard (0...plan.levels.count).contains(state.stepsDone), (noise.draws...plan.steps + 1).contains(state.draws) else {
       throw RequestError.badState(
@@ -242,7 +305,7 @@ extension DenoisingPipeline {
     guard state.latents.shape == shape, state.latents.dtype == .f32 else {
       throw RequestError.badLatents(found: state.latents.shape, expected: shape)
     }
-    try sampler.recall(state.memory)
+    try sampler.recall(cache?.recall(named: state.memory) ?? state.memory)
     while noise.draws < state.draws { _ = noise.draw() }
     return state.latents
   }
@@ -250,29 +313,52 @@ extension DenoisingPipeline {
   /// What the model predicts at one step, of all branches that guidance and processors need.
   private func prediction(_ latents: Tensor, at level: NoiseLevel, _ denoiser: Denoiser<Positions>) -> Tensor {
     let plan = denoiser.plan, run = denoiser.run
-    var outputs: [Pass.Branch: Tensor] = [:]
-    func pass(_ text: EncodedPrompts, _ branch: Pass.Branch, skipping layers: Set<Int> = []) -> Tensor {
-      run?.pass = Pass(level, branch: branch, grid: plan.grid, batch: latents.shape[0])
-      let input = DenoiserInput(
-        latents: latents, text: text, timestep: level.timestep, guidance: plan.guidance.distilled,
-        skippedLayers: layers)
-      let output = predict(input, denoiser.positions, hooks: run)
-      outputs[branch] = output
-      return output
+    func pass(_ branch: Pass.Branch) -> Pass { Pass(level, branch: branch, grid: plan.grid, batch: latents.shape[0]) }
+    func input(_ text: EncodedPrompts, skipping layers: Set<Int> = []) -> DenoiserInput {
+      DenoiserInput(
+        latents: latents, text: text, timestep: level.timestep, guidance: plan.guidance.distilled, skippedLayers: layers
+      )
     }
-    let conditional = pass(denoiser.conditional, .conditional)
-    var result = conditional
-    if let guidance = plan.guidance.classifierFree, let negative = denoiser.unconditional {
-      let unconditional = pass(negative, .unconditional)
-      result = unconditional + (conditional - unconditional) * guidance.scale(at: level, steps: plan.steps)
-      if let skip = plan.guidance.skipLayers, skip.acts(at: level.step, of: plan.steps) {
-        let weaker = pass(denoiser.conditional, .skippingLayers, skipping: skip.layers)
-        result = result + (conditional - weaker) * skip.scale
+    run?.pass = pass(.conditional)
+    var inputs: [(branch: Pass.Branch, input: DenoiserInput)] = [(.conditional, input(denoiser.conditional))]
+    let guidance = plan.guidance.classifierFree, skip = plan.guidance.skipLayers
+    if guidance != nil, let negative = denoiser.unconditional {
+      inputs.append((.unconditional, input(negative)))
+      if let skip, skip.acts(at: level.step, of: plan.steps) {
+        inputs.append((.skippingLayers, input(denoiser.conditional, skipping: skip.layers)))
       }
     }
-    guard let run else { return result }
-    for extra in run.extraBranches { _ = pass(denoiser.conditional.replaced(by: extra), extra.branch) }
-    return run.guided(result, outputs: outputs)
+    for extra in run?.extraBranches ?? [] {
+      inputs.append((extra.branch, input(denoiser.conditional.replaced(by: extra))))
+    }
+    let outputs = predictions(inputs.map { (pass($0.branch), $0.input) }, denoiser)
+    guard let conditional = outputs[.conditional] else { tensorFailure("no conditional pass") }
+    var result = conditional
+    if let guidance, let unconditional = outputs[.unconditional] {
+      result = unconditional + (conditional - unconditional) * guidance.scale(at: level, steps: plan.steps)
+      if let skip, let weaker = outputs[.skippingLayers] { result = result + (conditional - weaker) * skip.scale }
+    }
+    return run?.guided(result, outputs: outputs) ?? result
+  }
+
+  /// The passes of a step, together where memory and the processors allow it, else one after the other.
+  private func predictions(
+    _ passes: [(pass: Pass, input: DenoiserInput)], _ denoiser: Denoiser<Positions>
+  ) -> [Pass.Branch: Tensor] {
+    let run = denoiser.run, mayGoTogether = run?.mayGoTogether(passes.map(\.pass)) ?? true
+    let most = mayGoTogether ? denoiser.together : 1
+    var outputs: [Pass.Branch: Tensor] = [:]
+    for start in stride(from: 0, to: passes.count, by: most) {
+      let group = passes[start..<min(start + most, passes.count)]
+      if let first = group.first { run?.pass = first.pass }
+      let joined = group.map { pass, input in
+        ModelPass(input, hooks: group.count == 1 ? run : run?.beside(pass), branch: pass.branch)
+      }
+      for (pass, output) in zip(group, predict(joined, denoiser.positions, cache: denoiser.cache)) {
+        outputs[pass.pass.branch] = output
+      }
+    }
+    return outputs
   }
 
   /// Pictures one by one: the autoencoder's activations are many times those of the transformer.
@@ -293,4 +379,25 @@ private struct Denoiser<Positions> {
   let plan: GenerationPlan
   let positions: Positions
   let run: HookRun?
+  let cache: BlockCache?
+  /// The most passes that go through the blocks together.
+  let together: Int
+}
+
+extension BlockCache {
+  private static let prefix = "blockCache."
+
+  /// What it remembers, under names that no sampler has.
+  fileprivate var named: [String: Tensor] {
+    Dictionary(uniqueKeysWithValues: memory.map { (Self.prefix + $0.key, $0.value) })
+  }
+
+  /// Takes up its own part of a memory.
+  ///
+  /// - Returns: the rest
+  fileprivate func recall(named memory: [String: Tensor]) -> [String: Tensor] {
+    let own = memory.filter { $0.key.hasPrefix(Self.prefix) }
+    recall(Dictionary(uniqueKeysWithValues: own.map { (String($0.key.dropFirst(Self.prefix.count)), $0.value) }))
+    return memory.filter { own[$0.key] == nil }
+  }
 }

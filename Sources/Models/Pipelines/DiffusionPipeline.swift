@@ -32,6 +32,10 @@ public protocol DiffusionPipeline: Sendable {
   /// Roughly what tensors will hold at most.
   func activationEstimate(_ plan: GenerationPlan) -> ActivationEstimate
 
+  /// Roughly what text encoders hold at most beside their weights while a plan's prompts and some phrases are encoded, in
+  /// bytes.
+  func encodingEstimate(_ plan: GenerationPlan, phrases: Int) -> Int
+
   /// Generates one picture or video per prompt.
   ///
   /// - Parameter state: where an earlier run of the same plan stood; nil to begin. Processors see the steps that are left.
@@ -93,6 +97,18 @@ public protocol DiffusionPipeline: Sendable {
   /// - Returns: `[height, width, 3]`, `u8`
   func preview(_ latents: Tensor, _ plan: GenerationPlan, side: Int) -> Tensor
 
+  /// What a generation's prompts, and phrases to look for in it, will be encoded together with the first of them that is:
+  /// the text encoders' weights are then read once for all. Nothing is encoded yet.
+  ///
+  /// - Throws: `TokenizerError`
+  func expect(_ plan: GenerationPlan, phrases: [String]) throws
+
+  /// The same of single prompts and phrases.
+  func expect(prompts: [String], phrases: [String], maxSequenceLength: Int, clipSkip: Int) throws
+
+  /// The memory that the transformer's weights are given.
+  var weightMemory: WeightMemory { get }
+
   /// Encodes every phrase alone.
   ///
   /// - Parameter maxSequenceLength: nil for what suits the checkpoint
@@ -106,6 +122,11 @@ public protocol DiffusionPipeline: Sendable {
 }
 
 extension DiffusionPipeline {
+  public func expect(_ plan: GenerationPlan, phrases: [String]) throws {}
+  public func expect(prompts: [String], phrases: [String], maxSequenceLength: Int, clipSkip: Int) throws {}
+  public var weightMemory: WeightMemory { .init() }
+  public func encodingEstimate(_ plan: GenerationPlan, phrases: Int) -> Int { 0 }
+
   public func resultFrames(_ planned: Int) -> Int { planned }
 
   /// Of pictures: the one there is.

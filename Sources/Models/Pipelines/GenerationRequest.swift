@@ -44,6 +44,10 @@ public struct GenerationRequest: Sendable {
   /// Likewise in place of the negative prompt.
   public var encodedNegative: EncodedPrompts?
 
+  /// First-block caching: blocks after the first are skipped in a step whose first block adds nearly what it added before, up
+  /// to this relative change, above 0 and at most 1; nil to compute every block. See `BlockCache`.
+  public var blockCache: Float?
+
   public init(_ prompts: String...) { self.prompts = prompts }
 }
 

@@ -24,6 +24,8 @@ public struct GenerationPlan: Sendable {
   public let latents: Tensor?
   /// In place of what the text encoders make of the prompts; nil for theirs.
   public var encodedPrompts, encodedNegative: EncodedPrompts?
+  /// The threshold of first-block caching; nil to compute every block.
+  public var blockCache: Float?
 
   /// Where noise comes from.
   public enum Seeds: Sendable, Equatable {
@@ -51,7 +53,7 @@ public struct GenerationPlan: Sendable {
 extension GenerationPlan: Encodable {
   private enum CodingKeys: String, CodingKey {
     case prompts, frames, height, width, steps, firstStep, noiseLevels, guidance, seeds, maxSequenceLength, clipSkip
-    case noiseType, strength
+    case noiseType, strength, blockCache
   }
 
   public func encode(to encoder: any Encoder) throws {
@@ -72,6 +74,7 @@ extension GenerationPlan: Encodable {
     try values.encode(clipSkip, forKey: .clipSkip)
     try values.encode(noiseType.rawValue, forKey: .noiseType)
     try values.encodeIfPresent(startingImage?.strength, forKey: .strength)
+    try values.encodeIfPresent(blockCache, forKey: .blockCache)
   }
 }
 

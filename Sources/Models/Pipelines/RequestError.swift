@@ -18,6 +18,7 @@ public enum RequestError: Error, Equatable, CustomStringConvertible {
   case badSkipLayers(String)
   case badStrength(Double)
   case badClipSkip(Int, maximum: Int)
+  case badBlockCache(String)
   /// Something the family does not have.
   case unsupported(String, family: String)
   /// A run to go on with that is not one of this plan.
@@ -45,6 +46,7 @@ public enum RequestError: Error, Equatable, CustomStringConvertible {
     case .badSkipLayers(let reason): "skip-layer guidance: \(reason)"
     case .badStrength(let strength): "strength \(strength): expected more than 0 and at most 1"
     case .badClipSkip(let skip, let maximum): "clip skip \(skip): expected 0 to \(maximum)"
+    case .badBlockCache(let reason): "block cache: \(reason)"
     case .badState(let found): "found \(found), expected a state of a run of the same plan"
     case .unsupported(let what, let family): "\(family) has no \(what)"
     }

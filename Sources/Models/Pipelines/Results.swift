@@ -46,11 +46,21 @@ public struct GenerationResult: Sendable {
   /// How often processors were called, by site.
   public let fired: [Site: Int]
   public let seconds: PhaseSeconds
+  /// nil without a block cache.
+  public let blocks: BlockCount?
 
-  public init(frames: Tensor, fired: [Site: Int] = [:], seconds: PhaseSeconds = .init()) {
+  /// Blocks of the transformer, of all passes.
+  public struct BlockCount: Sendable, Equatable {
+    public var all, skipped: Int
+  }
+
+  public init(
+    frames: Tensor, fired: [Site: Int] = [:], seconds: PhaseSeconds = .init(), blocks: BlockCount? = nil
+  ) {
     self.frames = frames
     self.fired = fired
     self.seconds = seconds
+    self.blocks = blocks
   }
 
   /// One picture, or one frame of a video, as bytes, `[height, width, 3]`.

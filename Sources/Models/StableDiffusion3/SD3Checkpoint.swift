@@ -40,25 +40,38 @@ public struct SD3Checkpoint: Sendable {
     try options.autoencoder(of: folder, standard: .stableDiffusion3)
   }
 
-  /// The text encoders, and what their weights are mapped from. T5 is left out where `model_index.json` leaves it out
+  /// The text encoders. T5 is left out where `model_index.json` leaves it out
   /// (`"text_encoder_3": [null, null]`) and no file has it, or by choice.
   ///
   /// - Parameter dim: the transformer's `joint_attention_dim`
   /// - Throws: `ModelError` naming an encoder or tokenizer that is absent, `WeightReport`, `TokenizerError`
-  public func textEncoders(dim: Int) throws -> (encoders: SD3TextEncoders, weights: [any WeightSource]) {
+  public func textEncoders(dim: Int) throws -> SD3TextEncoders {
     let l = try clip(.clipL, "text_encoder"), g = try clip(.clipG, "text_encoder_2")
     let t5 = hasT5 ? try options.t5("text_encoder_3", of: folder, hint: "T5 can be left out, if you ask for it") : nil
     func tokenizer(_ component: String, _ vocabulary: Int) throws -> any Tokenizer {
       try folder.tokenizer(component, vocabulary: vocabulary)
     }
-    let encoders = SD3TextEncoders(
-      clipL: .init(try tokenizer("tokenizer", l.config.vocabularySize), try encoder(l.config, l.weights)),
-      clipG: .init(try tokenizer("tokenizer_2", g.config.vocabularySize), try encoder(g.config, g.weights)),
+    let cache = options.phraseCache
+    func part(
+      _ component: String, _ part: (config: CLIPTextConfig, weights: any WeightSource)
+    ) throws -> TextEncoderPart<CLIPTextEncoder> {
+      let config = part.config
+      return try TextEncoderPart(
+        tokenizer(component, config.vocabularySize), config, part.weights, cache: cache
+      ) { weights in
+        try load(from: weights, allowUnused: CLIPTextEncoder.mayStayUnused) { CLIPTextEncoder(config, $0) }
+      }
+    }
+    return SD3TextEncoders(
+      clipL: try part("tokenizer", l), clipG: try part("tokenizer_2", g),
       t5: try t5.map { part in
-        let encoder = try load(from: part.weights, allowUnused: T5Encoder.mayStayUnused) { T5Encoder(part.config, $0) }
-        return .init(try tokenizer("tokenizer_3", part.config.vocabularySize), encoder)
+        let config = part.config
+        return try TextEncoderPart(
+          tokenizer("tokenizer_3", config.vocabularySize), config, part.weights, cache: cache
+        ) { weights in
+          try load(from: weights, allowUnused: T5Encoder.mayStayUnused) { T5Encoder(config, $0) }
+        }
       }, dim: dim)
-    return (encoders, [l.weights, g.weights] + (t5.map { [$0.weights] } ?? []))
   }
 
   private var hasT5: Bool {
@@ -78,9 +91,5 @@ public struct SD3Checkpoint: Sendable {
         folder.folder(component), .badConfig("'text_projection.weight' is missing, which Stable Diffusion 3 needs"))
     }
     return part
-  }
-
-  private func encoder(_ config: CLIPTextConfig, _ weights: any WeightSource) throws -> CLIPTextEncoder {
-    try load(from: weights, allowUnused: CLIPTextEncoder.mayStayUnused) { CLIPTextEncoder(config, $0) }
   }
 }

@@ -6,16 +6,7 @@ import Tokenizers
 ///
 /// Source: diffusers `StableDiffusion3Pipeline.encode_prompt`.
 public struct SD3TextEncoders: Sendable {
-  /// A tokenizer with the encoder that reads its ids.
-  public struct Part<Encoder: Sendable>: Sendable {
-    public var tokenizer: any Tokenizer
-    public var encoder: Encoder
-
-    public init(_ tokenizer: any Tokenizer, _ encoder: Encoder) {
-      self.tokenizer = tokenizer
-      self.encoder = encoder
-    }
-  }
+  public typealias Part = TextEncoderPart
 
   public var clipL, clipG: Part<CLIPTextEncoder>
   /// nil: its tokens are zeros.
@@ -32,38 +23,47 @@ public struct SD3TextEncoders: Sendable {
 
   /// Tokens both CLIP encoders are given, padding included.
   public var clipLength: Int {
-    min(clipL.tokenizer.modelMaxLength ?? 77, clipL.encoder.config.maxPositions, clipG.encoder.config.maxPositions)
+    min(clipL.tokenizer.modelMaxLength ?? 77, clipL.config.maxPositions, clipG.config.maxPositions)
   }
 
   /// The most layers that can be skipped beyond the last.
-  public var maximumClipSkip: Int { min(clipL.encoder.config.layers, clipG.encoder.config.layers) - 1 }
+  public var maximumClipSkip: Int { min(clipL.config.layers, clipG.config.layers) - 1 }
 
   /// - Parameters:
   ///   - t5Length: tokens T5 is given, padding included; it sees padding
   ///   - clipSkip: layers whose states are left out, beyond the last
   /// - Returns: states `[batch, clipLength + t5Length, dim]`, pooled `[batch, dimL + dimG]`
   public func callAsFunction(_ prompts: [String], t5Length: Int, clipSkip: Int = 0) throws -> EncodedPrompts {
-    EncodedPrompts(
-      clipL: try states(prompts, clipL, clipSkip), clipG: try states(prompts, clipG, clipSkip),
-      t5: try t5.map { $0.encoder(try $0.tokenizer.encode(prompts, maxLength: t5Length)) }
-        ?? Tensor(zeros: [prompts.count, t5Length, dim]))
+    func clip(_ part: Part<CLIPTextEncoder>) throws -> (states: Tensor, pooled: Tensor) {
+      let codes = try part.codes(prompts, length: clipLength, .penultimate(skipping: clipSkip))
+      return (codes.states, codes.pooled)
+    }
+    return EncodedPrompts(
+      clipL: try clip(clipL), clipG: try clip(clipG),
+      t5: try t5?.codes(prompts, length: t5Length, .states).states ?? Tensor(zeros: [prompts.count, t5Length, dim]))
+  }
+
+  /// Texts that will be asked for soon, see `TextEncoderPart`.
+  func expect(prompts: [String], phrases: [String], t5Length: Int, clipSkip: Int) throws {
+    for part in [clipL, clipG] {
+      try part.expect(prompts, length: clipLength, .penultimate(skipping: clipSkip))
+      try part.expect(phrases, length: clipLength, .penultimate(skipping: 0))
+    }
+    try t5?.expect(prompts + phrases, length: t5Length, .states)
   }
 
   /// Phrases, each as if alone, with its tokens among CLIP's and, if there is T5, among T5's.
   public func phrases(_ texts: [String], t5Length: Int) throws -> [EncodedPhrase] {
-    let groups = TextPasses(texts.count, tokens: max(clipLength, t5Length)).ranges
-    let states = try groups.flatMap { group in
-      let together = try self(Array(texts[group]), t5Length: t5Length).states
-      return group.map { together[$0 - group.lowerBound] }
-    }
-    return try zip(texts, states).map { text, states in
+    if texts.isEmpty { return [] }
+    let together = try self(texts, t5Length: t5Length).states
+    return try texts.enumerated().map { index, text in
       var spans = [try clipL.tokenizer.encode(text, maxLength: clipLength).contentRange], hasUnknown = false
       if let t5 {
         let prompt = try t5.tokenizer.encode(text, maxLength: t5Length)
         spans.append(prompt.contentRange.lowerBound + clipLength..<prompt.contentRange.upperBound + clipLength)
         hasUnknown = prompt.contains(t5.tokenizer.special.unknown)
       }
-      return EncodedPhrase(text: text, states: states, spans: spans, hasUnknown: hasUnknown)
+      return EncodedPhrase(text: text, states: together[index], spans: spans, hasUnknown: hasUnknown)
     }
   }
 
@@ -72,12 +72,5 @@ public struct SD3TextEncoders: Sendable {
     let clip = try clipL.tokenizer.encode(prompt, maxLength: clipLength).tokens(of: phrase)
     let t5 = try t5?.tokenizer.encode(prompt, maxLength: t5Length).tokens(of: phrase) ?? []
     return clip + t5.map { $0.lowerBound + clipLength..<$0.upperBound + clipLength }
-  }
-
-  private func states(
-    _ prompts: [String], _ part: Part<CLIPTextEncoder>, _ skip: Int
-  ) throws -> (states: Tensor, pooled: Tensor) {
-    let output = part.encoder(try part.tokenizer.encode(prompts, maxLength: clipLength))
-    return (output.hiddenStates[output.hiddenStates.count - 2 - skip], output.projected ?? output.pooled)
   }
 }

@@ -12,6 +12,8 @@ public struct SD3Transformer: StreamModel, Sendable {
   public var jointBlocks: [SD3Block]
   public var outputNorm: AdaLayerNormContinuous
   public var output: Linear
+  /// Of the blocks' weights, where that takes care.
+  public var residency: (any BlockResidency)?
 
   public init(_ config: SD3Config, _ w: Weights) {
     self.config = config
@@ -55,15 +57,26 @@ public struct SD3Transformer: StreamModel, Sendable {
 
   /// The velocity, `[batch, outChannels, height, width]`.
   public func callAsFunction(_ input: Input, hooks: HookRun? = nil) -> Tensor {
-    var (streams, readOut) = streams(input, hooks)
-    runJointBlocks(running(input), &streams, hooks: hooks)
-    return readOut(streams[.image].tokens)
+    self([ModelPass(input, hooks: hooks)])[0]
+  }
+
+  /// The velocities of several passes that go through the blocks together, each with the bits it has alone. A pass passes
+  /// over the blocks that its input says.
+  public func callAsFunction(_ passes: [ModelPass<Input>], cache: BlockCache? = nil) -> [Tensor] {
+    let passes = passes.map { pass in
+      ModelPass(
+        pass.input, hooks: pass.hooks, branch: pass.branch,
+        skipped: pass.skipped.union(blocks.filter { pass.input.skippedLayers.contains($0.layer) }))
+    }
+    return run(passes, through: zip(jointBlocks, blocks).map { ($0, $1) }, .init(residency: residency, cache: cache)) {
+      streams($0, $1)
+    }
   }
 
   /// Runs only as far as the hooks look: the pass over an existing picture.
   public func look(_ input: Input, hooks: HookRun) {
     var streams = streams(input, hooks).0
-    runJointBlocks(running(input), &streams, hooks: hooks, looksOnly: true)
+    runJointBlocks(running(input), &streams, hooks: hooks, looksOnly: true, support: .init(residency: residency))
   }
 
   public func running(_ input: Input) -> [(any JointBlock, BlockID)] {
@@ -74,6 +87,7 @@ public struct SD3Transformer: StreamModel, Sendable {
 
   public var blocks: [BlockID] { jointBlocks.indices.map { BlockID("joint", $0) } }
   public var textFamily: String { "joint" }
+  public func parameterPath(of block: BlockID) -> String? { "transformer_blocks.\(block.layer)" }
 
   public func streams(in block: BlockID) -> [StreamID] { [.image, .text] }
 

@@ -14,16 +14,21 @@ extension StableDiffusion3Pipeline {
   public init(_ checkpoint: SD3Checkpoint) throws {
     let folder = checkpoint.folder
     let (config, transformer) = try checkpoint.transformer(), (vaeConfig, vae) = try checkpoint.autoencoder()
-    let (encoders, textWeights) = try checkpoint.textEncoders(dim: config.jointAttentionDim)
+    let encoders = try checkpoint.textEncoders(dim: config.jointAttentionDim)
     try Self.check(folder, config, encoders, vaeConfig)
     let inferred = checkpoint.options.transformerFile != nil
+    var parts = WeightParts()
+    var sd3 = try load(from: transformer, hint: config.hint(inferred: inferred), visit: { parts.add($0, $1) }) {
+      SD3Transformer(config, $0)
+    }
+    let memory = WeightMemory(parts, of: sd3, transformer, limit: checkpoint.options.weightMemory)
+    sd3.residency = memory.stream
     self.init(
-      textEncoders: encoders,
-      sd3: try load(from: transformer, hint: config.hint(inferred: inferred)) { SD3Transformer(config, $0) },
+      text: encoders, sd3: sd3,
       vae: try load(from: vae) { AutoencoderKL(vaeConfig, $0) },
       scheduler: try FlowMatchEulerScheduler(
         folder.config("scheduler", as: FlowMatchEulerScheduler.Configuration.self, file: "scheduler_config.json")),
-      defaults: try PipelineDefaults(folder: folder), textWeights: textWeights)
+      defaults: try PipelineDefaults(folder: folder), weightMemory: memory)
   }
 
   /// Parts that do not fit each other would trap in the middle of a run.
@@ -31,8 +36,8 @@ extension StableDiffusion3Pipeline {
     _ folder: ModelFolder, _ sd3: SD3Config, _ encoders: SD3TextEncoders, _ vae: AutoencoderKLConfig
   ) throws {
     func fail(_ text: String) -> ModelError { ModelError(folder.path, .badConfig(text)) }
-    let l = encoders.clipL.encoder.config, g = encoders.clipG.encoder.config
-    if let t5 = encoders.t5?.encoder.config.dim, t5 != sd3.jointAttentionDim {
+    let l = encoders.clipL.config, g = encoders.clipG.config
+    if let t5 = encoders.t5?.config.dim, t5 != sd3.jointAttentionDim {
       throw fail("joint_attention_dim \(sd3.jointAttentionDim) of the transformer, d_model \(t5) of text_encoder_3")
     }
     guard l.dim + g.dim <= sd3.jointAttentionDim else {

@@ -5,12 +5,12 @@ import Tensor
 ///
 /// Source: diffusers `StableDiffusion3Pipeline`; the same seed gives the same noise, latents and picture.
 public struct StableDiffusion3Pipeline: DenoisingPipeline {
-  public let textEncoders: SD3TextEncoders
+  public let text: SD3TextEncoders
   public let sd3: SD3Transformer
   public var vae: AutoencoderKL
   public let scheduler: FlowMatchEulerScheduler
   public let defaults: PipelineDefaults
-  public let textWeights: [any WeightSource]
+  public let weightMemory: WeightMemory
 
   public var transformer: any StreamModel { sd3 }
   public var promptWidths: (states: Int, pooled: Int) { (sd3.config.jointAttentionDim, sd3.config.pooledProjectionDim) }
@@ -18,15 +18,15 @@ public struct StableDiffusion3Pipeline: DenoisingPipeline {
   public var sizeMultiple: Int { sd3.config.patchSize * vae.config.scale }
 
   public init(
-    textEncoders: SD3TextEncoders, sd3: SD3Transformer, vae: AutoencoderKL, scheduler: FlowMatchEulerScheduler,
-    defaults: PipelineDefaults = .init(), textWeights: [any WeightSource] = []
+    text: SD3TextEncoders, sd3: SD3Transformer, vae: AutoencoderKL, scheduler: FlowMatchEulerScheduler,
+    defaults: PipelineDefaults = .init(), weightMemory: WeightMemory = .init()
   ) {
-    self.textEncoders = textEncoders
+    self.text = text
     self.sd3 = sd3
     self.vae = vae
     self.scheduler = scheduler
     self.defaults = defaults
-    self.textWeights = textWeights
+    self.weightMemory = weightMemory
   }
 
   /// 28 steps at guidance 7. The size is the one the model was made for; the largest is that of its position table.
@@ -36,19 +36,27 @@ public struct StableDiffusion3Pipeline: DenoisingPipeline {
       name: "Stable Diffusion 3", size: FrameSize(height: side, width: side),
       maximumSide: min(8192, sd3.config.posEmbedMaxSize * sizeMultiple), steps: 28, guidance: .classifierFree(7),
       sequenceLength: 256, floatsPerToken: (sd3.config.dualAttentionLayers.isEmpty ? 12 : 15) * sd3.config.dim,
-      maximumClipSkip: textEncoders.maximumClipSkip, skipsLayers: true)
+      maximumClipSkip: text.maximumClipSkip, skipsLayers: true)
   }
 
   public func encode(_ prompts: [String], maxSequenceLength: Int, clipSkip: Int = 0) throws -> EncodedPrompts {
-    try textEncoders(prompts, t5Length: maxSequenceLength, clipSkip: clipSkip)
+    try text(prompts, t5Length: maxSequenceLength, clipSkip: clipSkip)
+  }
+
+  public var textEncoders: [any ReleasableEncoder] {
+    [text.clipL, text.clipG] + (text.t5.map { [$0] } ?? [])
+  }
+
+  public func expect(prompts: [String], phrases: [String], maxSequenceLength: Int, clipSkip: Int) throws {
+    try text.expect(prompts: prompts, phrases: phrases, t5Length: maxSequenceLength, clipSkip: clipSkip)
   }
 
   public func tokens(of phrase: String, in prompt: String, maxSequenceLength: Int?) throws -> [Range<Int>] {
-    try textEncoders.tokens(of: phrase, in: prompt, t5Length: sequenceLength(maxSequenceLength))
+    try text.tokens(of: phrase, in: prompt, t5Length: sequenceLength(maxSequenceLength))
   }
 
   public func encodePhrases(_ phrases: [String], maxSequenceLength: Int?) throws -> [EncodedPhrase] {
-    try textEncoders.phrases(phrases, t5Length: try sequenceLength(maxSequenceLength))
+    try text.phrases(phrases, t5Length: try sequenceLength(maxSequenceLength))
   }
 
   public func sampler(steps: Int, grid: TokenGrid) throws -> any Sampler {
@@ -61,8 +69,8 @@ public struct StableDiffusion3Pipeline: DenoisingPipeline {
   /// Positions come with the patches.
   public func positions(grid: TokenGrid) {}
 
-  public func predict(_ input: DenoiserInput, _ positions: Void, hooks: HookRun?) -> Tensor {
-    sd3(sd3Input(input), hooks: hooks)
+  public func predict(_ passes: [ModelPass<DenoiserInput>], _ positions: Void, cache: BlockCache?) -> [Tensor] {
+    sd3(passes.map { $0.with(sd3Input($0.input)) }, cache: cache)
   }
 
   public func gradient(

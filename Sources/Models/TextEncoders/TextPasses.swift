@@ -20,20 +20,17 @@ struct TextPasses {
   }
 }
 
-extension T5Encoder {
+extension TextEncoderPart where Encoder == T5Encoder {
   /// Phrases, each as if alone, padding shown to the encoder as the pipelines show it: without a mask.
   ///
   /// - Throws: `TokenizerError`
-  func phrases(_ texts: [String], _ tokenizer: any Tokenizer, maxLength: Int) throws -> [EncodedPhrase] {
-    let prompts = try texts.map { try tokenizer.encode($0, maxLength: maxLength) }
-    let states = TextPasses(texts.count, tokens: maxLength).ranges.flatMap { group in
-      let together = self(concatenated(prompts[group].map(\.batch)))
-      return group.map { together[$0 - group.lowerBound] }
-    }
-    return texts.indices.map { index in
-      EncodedPhrase(
-        text: texts[index], states: states[index], spans: [prompts[index].contentRange],
-        hasUnknown: prompts[index].contains(tokenizer.special.unknown))
+  func phrases(_ texts: [String], maxLength: Int) throws -> [EncodedPhrase] {
+    let codes = try codes(texts, length: maxLength, .states)
+    return try zip(texts, codes).map { text, code in
+      let prompt = try tokenizer.encode(text, maxLength: maxLength)
+      return EncodedPhrase(
+        text: text, states: code.states ?? Tensor(zeros: [0, 0]), spans: [prompt.contentRange],
+        hasUnknown: prompt.contains(tokenizer.special.unknown))
     }
   }
 }

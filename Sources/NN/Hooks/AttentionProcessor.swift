@@ -25,8 +25,15 @@ public protocol AttentionProcessor: AnyObject {
   /// - Parameter model: whose blocks and sites there are
   /// - Throws: whatever makes the run pointless, such as settings that select nothing
   func install(_ hooks: inout HookPlan, on model: any StreamModel) throws
+
+  /// Whether it does not matter to it in which order it is called in the passes of one step. Passes of guidance go through
+  /// the blocks together, each weight read once, where no processor is called in several of them; one that is, and says
+  /// true here, lets them: it is then called block by block, in each block for one pass after the other. False unless
+  /// given.
+  var isIndependentOfPasses: Bool { get }
 }
 
 extension AttentionProcessor {
   public var name: String { String(describing: Self.self) }
+  public var isIndependentOfPasses: Bool { false }
 }

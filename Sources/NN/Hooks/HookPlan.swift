@@ -56,14 +56,16 @@ public struct HookPlan {
   ) {
     let place = blocks.text.contains(".") ? blocks.text : "\(blocks.text).*"
     let entered = Box()
-    read("\(place).\(stream).residualInput", in: passes) { tokens, _, _ in entered.tensor = tokens }
+    read("\(place).\(stream).residualInput", in: passes) { tokens, _, pass in
+      entered.tensors[pass.branch] = tokens
+    }
     read("\(place).\(stream).residualOutput", in: passes) { tokens, site, pass in
-      if let before = entered.tensor { body(tokens - before, site, pass) }
-      entered.tensor = nil
+      if let before = entered.tensors.removeValue(forKey: pass.branch) { body(tokens - before, site, pass) }
     }
   }
 
-  private final class Box { var tensor: Tensor? }
+  /// Passes may go through the blocks together.
+  private final class Box { var tensors: [Pass.Branch: Tensor] = [:] }
 
   /// Replaces a site's tensor by one of the same shape, which `Site.Point` gives.
   ///

@@ -3,13 +3,13 @@ import Tensor
 /// Processors installed on a model for one run: what the joint-block runner talks to.
 ///
 /// Used from one thread at a time. Give it the current `pass` before every forward pass and call `finish()` at the
-/// end of the run.
+/// end of the run. Passes that go through the blocks together have one each, see `beside(_:)`.
 public final class HookRun {
   public let processors: [any AttentionProcessor]
   /// The pass that is running.
   public var pass: Pass
   /// How often each site's processors were called.
-  public private(set) var fired: [Site: Int] = [:]
+  public var fired: [Site: Int] { counts.fired }
 
   /// The output layers of the model with the conditioning of the pass that is running: image tokens leaving a block,
   /// `[batch, tokens, dim]`, to the model's output. A model sets it before its blocks run.
@@ -22,15 +22,25 @@ public final class HookRun {
   var log: PassLog?
   let places: Places
 
-  private let blocks: [BlockID]
-  private let entries: [Entry]
-  private let table: [BlockID: BlockHooks]
-  /// How often each entry was called.
-  private var calls: [Int]
+  let blocks: [BlockID]
+  let entries: [Entry]
+  let table: [BlockID: BlockHooks]
+  private let counts: Counts
+
+  /// What was called, in all passes.
+  private final class Counts {
+    var fired: [Site: Int] = [:]
+    /// How often each entry was called.
+    var calls: [Int]
+
+    init(entries: Int) { calls = [Int](repeating: 0, count: entries) }
+  }
 
   /// What a processor entered into its plan.
-  private struct Entry {
+  struct Entry {
     let processor: String
+    /// Its place in the list.
+    let owner: Int
     let plan: HookPlan.Entry
 
     var rider: (processor: String, rider: Rider)? {
@@ -49,23 +59,33 @@ public final class HookRun {
     self.processors = processors
     self.pass = pass
     blocks = model.blocks
-    entries = try processors.flatMap { processor in
+    entries = try processors.enumerated().flatMap { owner, processor in
       var plan = HookPlan()
       try processor.install(&plan, on: model)
       if plan.entries.isEmpty { throw HookError.nothingToDo(processor: processor.name) }
-      return plan.entries.map { Entry(processor: processor.name, plan: $0) }
+      return plan.entries.map { Entry(processor: processor.name, owner: owner, plan: $0) }
     }
-    calls = [Int](repeating: 0, count: entries.count)
+    counts = Counts(entries: entries.count)
     try Self.check(entries, Self.all(passes, entries))
     places = try Places(model, riders: entries.compactMap(\.rider))
     table = try BlockHooks.table(entries.map { ($0.processor, $0.plan) }, places)
   }
 
+  private init(_ run: HookRun, beside pass: Pass) {
+    (processors, blocks, places) = (run.processors, run.blocks, run.places)
+    (entries, table, counts) = (run.entries, run.table, run.counts)
+    predictedClean = run.predictedClean
+    self.pass = pass
+  }
+
+  /// The same run in another pass, for passes that go through the blocks together. What is called there counts here.
+  public func beside(_ pass: Pass) -> HookRun { HookRun(self, beside: pass) }
+
   /// Adds the processors' streams to a pass. `stream` turns a rider into tokens, conditioning and positions.
   public func board(_ streams: inout [Stream], _ stream: (Rider) -> Stream) {
     for (index, entry) in entries.enumerated() {
       guard case .board(let rider) = entry.plan.action, entry.plan.passes.contains(pass) else { continue }
-      calls[index] += 1
+      counts.calls[index] += 1
       streams.append(stream(rider))
     }
   }
@@ -81,7 +101,7 @@ public final class HookRun {
 
   /// - Throws: `HookError.neverFired` for anything asked for that no pass reached
   public func finish() throws(HookError) {
-    for (entry, calls) in zip(entries, calls) where calls == 0 {
+    for (entry, calls) in zip(entries, counts.calls) where calls == 0 {
       throw .neverFired(what: entry.plan.what, processor: entry.processor)
     }
   }
@@ -130,7 +150,7 @@ extension HookRun {
     var result = tensor
     for (index, entry) in entries.enumerated() where entry.plan.passes.contains(stepPass) {
       guard let changed = body(entry.plan.action, result, stepPass) else { continue }
-      calls[index] += 1
+      counts.calls[index] += 1
       guard changed.shape == tensor.shape else {
         tensorFailure(
           "\(entry.processor).\(operation): returned shape \(changed.shape), expected \(tensor.shape)")
@@ -153,10 +173,10 @@ extension HookRun {
   func enter(_ block: BlockID) -> BlockHooks? { table[block]?.active(in: pass) }
 
   func visit(_ site: Site, _ tensor: Tensor, _ hooks: BlockHooks.AtSite) -> Tensor {
-    fired[site, default: 0] += 1
+    counts.fired[site, default: 0] += 1
     var result = tensor
     for hook in hooks.rewrites {
-      calls[hook.entry] += 1
+      counts.calls[hook.entry] += 1
       let rewritten = hook.body(result, site, pass)
       guard rewritten.shape == tensor.shape else {
         tensorFailure(
@@ -166,7 +186,7 @@ extension HookRun {
       result = rewritten
     }
     for hook in hooks.reads {
-      calls[hook.entry] += 1
+      counts.calls[hook.entry] += 1
       hook.body(result, site, pass)
     }
     return result
@@ -182,7 +202,7 @@ extension HookRun {
       computed = call
       return call.compute()
     }
-    calls[hook.entry] += 1
+    counts.calls[hook.entry] += 1
     let outputs = hook.body(call, pass) { attend($0, hooks.dropFirst(), computed: &computed) }
     // The default gives as many heads and values as the sources have.
     let expected = call.queries.map {
@@ -198,7 +218,7 @@ extension HookRun {
 
   func edit(_ view: inout BlockView, _ hooks: [BlockHooks.Hook<HookPlan.Edit>]) {
     for hook in hooks {
-      calls[hook.entry] += 1
+      counts.calls[hook.entry] += 1
       let before = view.streams.map(\.output.shape)
       hook.body(&view, pass)
       for (stream, shape) in zip(view.streams, before) where stream.output.shape != shape {
@@ -213,14 +233,14 @@ extension HookRun {
     guard let readOut else { tensorFailure("readOut in block \(block): this model gives HookRun no output layers") }
     let output = ReadOutView(prediction: readOut(tokens), toClean: predictedClean)
     for hook in hooks {
-      calls[hook.entry] += 1
+      counts.calls[hook.entry] += 1
       hook.body(output, block, pass)
     }
   }
 
   func observe(_ view: BlockView, _ hooks: [BlockHooks.Hook<HookPlan.Observe>]) {
     for hook in hooks {
-      calls[hook.entry] += 1
+      counts.calls[hook.entry] += 1
       hook.body(view, pass)
     }
   }

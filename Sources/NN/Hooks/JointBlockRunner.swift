@@ -1,5 +1,35 @@
 import Tensor
 
+/// A pass on its way through the blocks. Several go together: tokens of all of them share the products of a block, so that its
+/// weights are read once, and attend apart. Each has the bits it has alone.
+public struct RunningPass {
+  public var streams: [Stream]
+  /// The processors, in this pass.
+  public let hooks: HookRun?
+  /// Tells passes of a step apart, for what is remembered from step to step.
+  public let branch: Pass.Branch
+  /// Blocks that it passes over.
+  public let skipped: Set<BlockID>
+
+  public init(
+    _ streams: [Stream], hooks: HookRun?, branch: Pass.Branch = .conditional, skipped: Set<BlockID> = []
+  ) {
+    (self.streams, self.hooks, self.branch, self.skipped) = (streams, hooks, branch, skipped)
+  }
+}
+
+/// What is done around blocks.
+public struct BlockSupport: Sendable {
+  /// Has their weights in memory in time.
+  public var residency: (any BlockResidency)?
+  /// Does without blocks whose output hardly changes.
+  public var cache: BlockCache?
+
+  public init(residency: (any BlockResidency)? = nil, cache: BlockCache? = nil) {
+    (self.residency, self.cache) = (residency, cache)
+  }
+}
+
 /// Runs blocks one after the other over all streams. In a cancelled task it stops before the next one: what comes of that
 /// pass means nothing, and whoever makes passes throws `CancellationError` then.
 ///
@@ -9,44 +39,103 @@ import Tensor
 @discardableResult
 public func runJointBlocks(
   _ blocks: some Sequence<(any JointBlock, BlockID)>, _ streams: inout [Stream], hooks: HookRun?,
-  looksOnly: Bool = false
+  looksOnly: Bool = false, support: BlockSupport = .init()
 ) -> Bool {
-  for (block, id) in blocks {
+  let blocks = Array(blocks)
+  for (index, (block, id)) in blocks.enumerated() {
     if Task.isCancelled { return false }
+    support.residency?.willRun(id, before: blocks[(index + 1)...].map(\.1))
     runJointBlock(block, id, &streams, hooks: hooks)
+    support.residency?.didRun(id)
     if looksOnly, let hooks, hooks.isDone(after: id) { return false }
   }
   return true
 }
 
+/// Runs blocks one after the other over several passes, each through all blocks but those it passes over, and those that
+/// the cache knows the outcome of. In a cancelled task it stops before the next block.
+public func runJointBlocks(
+  _ blocks: some Sequence<(any JointBlock, BlockID)>, _ passes: inout [RunningPass], support: BlockSupport = .init()
+) {
+  let blocks = Array(blocks)
+  var routes = passes.map { pass in
+    BlockRoute(pass, blocks.map(\.1).filter { !pass.skipped.contains($0) }, support.cache)
+  }
+  for (block, id) in blocks {
+    let running = routes.indices.filter { routes[$0].ahead.first == id }
+    if running.isEmpty { continue }
+    if Task.isCancelled { return }
+    // Taken out, so that the streams are not copied.
+    var together = running.map { index in
+      defer { passes[index].streams = [] }
+      return passes[index]
+    }
+    support.residency?.willRun(id, before: BlockRoute.coming(routes, after: id))
+    runJointBlock(block, id, &together)
+    support.residency?.didRun(id)
+    for (index, pass) in zip(running, together) {
+      passes[index].streams = pass.streams
+      routes[index].didRun(id, &passes[index].streams, support.cache)
+    }
+  }
+  for index in routes.indices { routes[index].finish(&passes[index].streams, support.cache) }
+}
+
 /// Runs one block over all streams that travel through it: project, rotate, attend, update; with `hooks`, processors
 /// are called at every site they asked for. The arithmetic of native streams is the same with and without.
-public func runJointBlock(_ block: any JointBlock, _ id: BlockID, _ streams: inout [Stream], hooks run: HookRun?) {
-  let present = streams.indices.filter { streams[$0].families?.contains(id.family) ?? true }
-  let hooks = run?.enter(id)
-  let taps = present.map { Tap(run: run, hooks: hooks, block: id, stream: streams[$0].id) }
-  for (slot, index) in present.enumerated() {
-    streams[index].tokens = taps[slot](.residualInput, streams[index].tokens)
-  }
+public func runJointBlock(_ block: any JointBlock, _ id: BlockID, _ streams: inout [Stream], hooks: HookRun?) {
+  var passes = [RunningPass(streams, hooks: hooks)]
+  streams = []
+  runJointBlock(block, id, &passes)
+  streams = passes[0].streams
+}
 
-  // Tokens that go through the same weights go together. Riders may join: a product's row does not depend on the others.
-  let together = grouped(present.indices) { block.half(for: streams[present[$0]].processedAs) }
-  var lanes = [Lane?](repeating: nil, count: present.count)
+/// Runs one block over the streams of all passes.
+func runJointBlock(_ block: any JointBlock, _ id: BlockID, _ passes: inout [RunningPass]) {
+  let entered = passes.map { $0.hooks?.enter(id) }
+  var riding: [Riding] = []
+  for (number, pass) in passes.enumerated() {
+    let hooks = entered[number]
+    for index in pass.streams.indices where pass.streams[index].families?.contains(id.family) ?? true {
+      let tap = Tap(run: pass.hooks, hooks: hooks, block: id, stream: pass.streams[index].id)
+      passes[number].streams[index].tokens = tap(.residualInput, pass.streams[index].tokens)
+      riding.append(Riding(stream: passes[number].streams[index], place: index, pass: number, tap: tap))
+    }
+  }
+  // Tokens that go through the same weights go together. A product's row does not depend on the others.
+  let together = grouped(riding.indices) { block.half(for: riding[$0].stream.processedAs) }
+  var lanes = [Lane?](repeating: nil, count: riding.count)
   let updates = together.map { half, slots in
-    let riding = slots.map { (stream: streams[present[$0]], tap: taps[$0]) }
-    let opened = open(block.halves[half], riding, id)
+    let opened = open(block.halves[half], slots.map { riding[$0] }, id)
     for (slot, lane) in zip(slots, opened.lanes) { lanes[slot] = lane }
     return (slots: slots, update: opened.update)
   }
   var ready = lanes.compactMap { $0 }
-  attend(&ready, id, block, run, hooks)
-  review(&ready, id, taps, run, hooks)
-
+  for (pass, slots) in grouped(riding.indices, by: { riding[$0].pass }) {
+    var own = slots.map { ready[$0] }
+    attend(&own, id, block, passes[pass].hooks, entered[pass])
+    review(&own, id, slots.map { riding[$0].tap }, passes[pass].hooks, entered[pass])
+    for (slot, lane) in zip(slots, own) { ready[slot] = lane }
+  }
   for (slots, update) in updates {
     guard let updated = update(slots.map { ready[$0].output }) else { continue }
-    for (slot, tokens) in zip(slots, updated) { streams[present[slot]].tokens = taps[slot](.residualOutput, tokens) }
+    for (slot, tokens) in zip(slots, updated) {
+      let lane = riding[slot]
+      passes[lane.pass].streams[lane.place].tokens = lane.tap(.residualOutput, tokens)
+    }
   }
-  if let run, let hooks, !hooks.readOuts.isEmpty { run.readOut(streams[.image].tokens, id, hooks.readOuts) }
+  for (pass, hooks) in zip(passes, entered) {
+    guard let run = pass.hooks, let hooks, !hooks.readOuts.isEmpty else { continue }
+    run.readOut(pass.streams[.image].tokens, id, hooks.readOuts)
+  }
+}
+
+/// A stream in a block.
+private struct Riding {
+  let stream: Stream
+  /// Its place among the pass's streams, and the pass.
+  let place, pass: Int
+  let tap: Tap
 }
 
 /// A stream between the two halves of a block.
@@ -79,18 +168,18 @@ private struct Lane {
 /// Projects the streams of one half. What the half saves for its update stays inside of the function returned, so that
 /// nobody else needs to know its type.
 private func open<Half: JointBlockHalf>(
-  _ half: Half, _ riding: [(stream: Stream, tap: Tap)], _ id: BlockID
+  _ half: Half, _ riding: [Riding], _ id: BlockID
 ) -> (lanes: [Lane], update: ([Tensor]) -> [Tensor]?) {
   let projections = half.project(
-    riding.map { stream, tap in
+    riding.map { lane in
       HalfInput(
-        tokens: stream.tokens, conditioning: tap(.conditioning, stream.conditioning), processedAs: stream.processedAs,
-        tap: tap)
+        tokens: lane.stream.tokens, conditioning: lane.tap(.conditioning, lane.stream.conditioning),
+        processedAs: lane.stream.processedAs, tap: lane.tap)
     })
   guard projections.count == riding.count else {
     tensorFailure("\(Half.self).project in block \(id): \(projections.count) projections of \(riding.count) streams")
   }
-  for (projection, (stream, _)) in zip(projections, riding) { check(projection, Half.self, stream, id) }
+  for (projection, lane) in zip(projections, riding) { check(projection, Half.self, lane.stream, id) }
   let update = { (outputs: [Tensor]) -> [Tensor]? in
     let inputs = riding.indices.map { index in
       UpdateInput(

@@ -9,9 +9,14 @@ public protocol StreamModel: Sendable {
   /// The family of blocks in which text tokens have weights of their own and attend together with image tokens: `double`
   /// in FLUX, `joint` in Stable Diffusion 3. Where methods look for the meaning of words unless they are told.
   var textFamily: String { get }
+  /// Where the weights of a block are among the model's, such as `transformer_blocks.3`; nil, unless given, where that is
+  /// not known. What is done about the memory of blocks needs it.
+  func parameterPath(of block: BlockID) -> String?
 }
 
 extension StreamModel {
+  public func parameterPath(of block: BlockID) -> String? { nil }
+
   /// Every site of the model's own streams, in the order of the computation.
   public var sites: [Site] {
     blocks.flatMap { block in

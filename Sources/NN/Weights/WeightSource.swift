@@ -32,12 +32,15 @@ public protocol WeightSource: Sendable {
   func parameter(_ name: String) throws -> Parameter
   /// The file a weight lies in, for messages.
   func file(of name: String) -> String?
+  /// Paths of all files that weights lie in; empty for weights that come from none, or where that is not known.
+  var files: [String] { get }
   /// Lets the system take back the memory of weights that are mapped files: they come from the file again when used.
   func release()
 }
 
 extension WeightSource {
   public func file(of name: String) -> String? { nil }
+  public var files: [String] { [] }
   public func release() {}
 }
 

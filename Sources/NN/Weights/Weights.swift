@@ -13,6 +13,7 @@ public struct Weights {
 
   final class Ledger {
     var taken: Set<String> = []
+    var visit: ((String, Parameter) -> Void)?
     /// The first of them: a report of thousands of weights helps nobody.
     private(set) var problems: [WeightProblem] = []
     private(set) var problemCount = 0
@@ -80,7 +81,9 @@ public struct Weights {
       return nil
     }
     do {
-      return try source.parameter(name)
+      let parameter = try source.parameter(name)
+      ledger.visit?(name, parameter)
+      return parameter
     } catch {
       ledger.add(.unreadable(name, reason: "\(error)"))
       return nil
@@ -147,12 +150,14 @@ public struct WeightReport: Error, Equatable, CustomStringConvertible {
 /// - Parameters:
 ///   - allowUnused: names the checkpoint may have beyond what the model takes (buffers such as `position_ids`)
 ///   - hint: added to the report when there is one
+///   - visit: given every weight that the model takes
 /// - Throws: `WeightReport` with every missing, mis-shaped, unreadable and unused weight
 public func load<Model>(
   from source: any WeightSource, allowUnused: (String) -> Bool = { _ in false }, hint: String? = nil,
-  _ build: (Weights) throws -> Model
+  visit: ((String, Parameter) -> Void)? = nil, _ build: (Weights) throws -> Model
 ) throws -> Model {
   let weights = Weights(source)
+  weights.ledger.visit = visit
   let model = try build(weights)
   var problems = weights.ledger.problems
   let unused = source.names.filter { !weights.ledger.taken.contains($0) && !allowUnused($0) }.sorted()

@@ -50,7 +50,7 @@ public struct QuantizedMatrix: Sendable {
   public let format: Format
   /// Row-major, the quantised axis last.
   public let shape: [Int]
-  private let storage: Storage
+  package let storage: Storage
   /// Bytes of the storage.
   private let range: Range<Int>
 
