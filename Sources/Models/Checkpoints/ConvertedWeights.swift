@@ -40,7 +40,8 @@ extension Parameter {
     case .dense(let tensor): storage = tensor.storage
     case .quantized(let matrix): storage = matrix.storage
     }
-    guard let mapping = storage.mapping, let file = mapping.owner as? MappedFile, let range = file.range(of: mapping.bytes)
+    guard let mapping = storage.mapping, let file = mapping.owner as? MappedFile,
+      let range = file.range(of: mapping.bytes)
     else { return nil }
     return .init(file: file, range: range)
   }
