@@ -34,7 +34,7 @@ struct Info: ParsableCommand {
 
   func run() throws {
     let folder = try model.folder(), parts = try folder.parts(model.checkpoint(folder))
-    let pipeline = try model.open()
+    let pipeline = try model.open(), plan = try plan(pipeline)
     print("\(folder.pipelineClass) in \(folder.path)")
     print(line("part", "parameters", "in files", "type"))
     for part in parts {
@@ -43,7 +43,6 @@ struct Info: ParsableCommand {
     }
     let bytes = parts.map(\.bytes).reduce(0, +)
     print(line("together", millions(parts.map(\.parameters).reduce(0, +)), size(bytes), ""))
-    let plan = try plan(pipeline)
     describeMemory(try situation(parts, pipeline, plan), pipeline, plan)
     try describeAlternatives(parts, pipeline, plan)
   }
