@@ -121,6 +121,7 @@ private struct ModelDescription: Encodable {
   init(_ options: ModelOptions, _ pipeline: any DiffusionPipeline) throws {
     var request = GenerationRequest("")
     request.frames = pipeline.settings.size.frames == 1 ? nil : pipeline.settings.size.frames
+    request.standInForImage(pipeline)
     let plan = try pipeline.plan(request), model = pipeline.transformer
     name = options.model
     family = pipeline.settings.name

@@ -2,15 +2,17 @@ import ArgumentParser
 import EmbeddedModels
 import Foundation
 import Models
+import NN
 import Tensor
 
 struct Info: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Shows the parts of a model, the memory a run will take, and what would take less.",
+    abstract: "Shows the parts of a model, the memory and time a run will take, and what would take less memory.",
     discussion: """
       Opens the model as 'generate' would, so that it also tells whether its files are whole and fit each other. Memory is \
       what the system calls resident: tensors, and the pages of files that a run touches, which the system may drop again \
-      and count as its cache. Text encoders leave before the transformer works, the autoencoder comes last.
+      and count as its cache. Text encoders leave before the transformer works, the autoencoder comes last. The time is an \
+      estimate, from one block and a piece of a decoding that are measured now; with a large model that takes some seconds.
 
       EXAMPLES
           concept-attention info --model FLUX.1-schnell
@@ -18,14 +20,17 @@ struct Info: ParsableCommand {
             --transformer flux1-dev-Q8_0.gguf --width 768 --height 1280
       """)
 
-  @Option(help: ArgumentHelp("Width of the picture that memory is told for.", valueName: "pixels"))
+  @Option(help: ArgumentHelp("Width of the picture that memory and time are told for.", valueName: "pixels"))
   var width: Int?
 
-  @Option(help: ArgumentHelp("Height of the picture that memory is told for.", valueName: "pixels"))
+  @Option(help: ArgumentHelp("Height of the picture that memory and time are told for.", valueName: "pixels"))
   var height: Int?
 
-  @Option(help: ArgumentHelp("Frames of the video that memory is told for.", valueName: "count"))
+  @Option(help: ArgumentHelp("Frames of the video that memory and time are told for.", valueName: "count"))
   var frames: Int?
+
+  @Option(help: ArgumentHelp("Denoising steps that time is told for.", valueName: "count"))
+  var steps: Int?
 
   @Option(help: ArgumentHelp("Tokens the prompt is cut or padded to.", valueName: "tokens"))
   var maxSequenceLength: Int?
@@ -45,14 +50,28 @@ struct Info: ParsableCommand {
     print(line("together", millions(parts.map(\.parameters).reduce(0, +)), size(bytes), ""))
     describeMemory(try situation(parts, pipeline, plan), pipeline, plan)
     try describeAlternatives(parts, pipeline, plan)
+    describeTime(try pipeline.timeEstimate(plan), blocks: pipeline.transformer.blocks.count)
+  }
+
+  private func describeTime(_ estimate: TimeEstimate, blocks: Int) {
+    let passes = estimate.passes == 1 ? "" : ", \(estimate.passes) passes each,"
+    print(
+      """
+
+      Time on this machine (\(Kernels.current.name), threads: \(Threads.count)), estimated from one block and a small decoding:
+        some \(durationText(estimate.transformer)) for \(estimate.steps) steps\(passes) of \(blocks) blocks
+        some \(durationText(estimate.decoding)) for decoding
+      beside reading the files and encoding the prompt.
+      """)
   }
 
   private func plan(
     _ pipeline: any DiffusionPipeline, change: (inout GenerationRequest) -> Void = { _ in }
   ) throws -> GenerationPlan {
     var request = GenerationRequest("")
-    (request.width, request.height, request.frames) = (width, height, frames)
+    (request.width, request.height, request.frames, request.steps) = (width, height, frames, steps)
     request.maxSequenceLength = maxSequenceLength
+    request.standInForImage(pipeline)
     change(&request)
     return try pipeline.plan(request)
   }

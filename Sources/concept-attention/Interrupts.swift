@@ -54,18 +54,36 @@ func checkInterrupt() throws {
   if signal != 0 { throw Interrupted(signal: signal) }
 }
 
-/// One line on standard error that is written over, and only on a terminal.
+/// One line on standard error that is written over; where that is no terminal, a line every few minutes.
 struct Progress: Sendable {
   let label: String
   private let isTerminal = isatty(2) == 1
   private let start = Date()
+  private let lastLine = LastLine()
+
+  private final class LastLine: Sendable {
+    private let time = Mutex(Date())
+
+    /// Whether it is time for another.
+    func isLongAgo() -> Bool {
+      time.withLock { time in
+        guard Date().timeIntervalSince(time) >= 180 else { return false }
+        time = Date()
+        return true
+      }
+    }
+  }
 
   init(_ label: String) { self.label = label }
 
   func show(_ done: Int, of total: Int) {
-    guard isTerminal else { return }
     let seconds = Date().timeIntervalSince(start), left = seconds / Double(max(1, done)) * Double(total - done)
-    writeToStandardError("\r\(label) \(done)/\(total), \(Int(left.rounded(.up))) s left\u{1B}[K")
+    let text = "\(label) \(done)/\(total), \(durationText(left)) left"
+    if isTerminal {
+      writeToStandardError("\r\(text)\u{1B}[K")
+    } else if lastLine.isLongAgo() {
+      writeToStandardError("\(text)\n")
+    }
   }
 
   /// Within a step, of weights that are read at every step.
@@ -79,4 +97,13 @@ struct Progress: Sendable {
   func finish() {
     if isTerminal { writeToStandardError("\r\u{1B}[K") }
   }
+}
+
+/// In the two largest units that say something: `8 s`, `3 min 20 s`, `2 h 5 min`.
+func durationText(_ seconds: Double) -> String {
+  guard seconds < 60 else {
+    let whole = Int(min(seconds, 1e12).rounded(.up))
+    return whole < 3600 ? "\(whole / 60) min \(whole % 60) s" : "\(whole / 3600) h \(whole % 3600 / 60) min"
+  }
+  return seconds < 1 ? "1 s" : "\(Int(seconds.rounded(.up))) s"
 }

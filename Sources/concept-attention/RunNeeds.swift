@@ -61,3 +61,12 @@ struct RunNeeds {
     }
   }
 }
+
+extension GenerationRequest {
+  /// A picture for a model that cannot do without, where only what a run takes is asked for.
+  mutating func standInForImage(_ pipeline: any DiffusionPipeline) {
+    if case .firstFrame = pipeline.settings.imageUse {
+      startingImage = StartingImage(Tensor(zeros: [1, 1, 3], dtype: .u8))
+    }
+  }
+}

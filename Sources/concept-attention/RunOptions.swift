@@ -5,7 +5,12 @@ import Tensor
 
 /// What a generation can do beside following its prompt: start from a picture, and what Stable Diffusion 3 has of its own.
 struct RunOptions: ParsableArguments {
-  @Option(help: ArgumentHelp("A PNG or JPEG file to start from instead of noise alone.", valueName: "file"))
+  @Option(
+    help: ArgumentHelp(
+      """
+      A PNG or JPEG file to start from instead of noise alone; with an image-to-video model the first frame, which it \
+      cannot do without.
+      """, valueName: "file"))
   var image: String?
 
   @Option(

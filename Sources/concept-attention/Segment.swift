@@ -144,6 +144,7 @@ struct Segment: ExplorableCommand {
     var request = GenerationRequest(looking.prompt)
     (request.width, request.height) = (plan.size.width, plan.size.height)
     request.frames = plan.size.frames
+    request.standInForImage(pipeline)
     var needs = RunNeeds(
       try pipeline.plan(request), pipeline, concepts: concepts, steps: plan.levels.count,
       pictures: (1, source.shape[1] * source.shape[2]))

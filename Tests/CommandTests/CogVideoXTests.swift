@@ -5,8 +5,9 @@ import Testing
 
 /// Every command by the folder of a model of videos alone.
 @Suite struct CogVideoXTests {
-  private let model = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-    .appendingPathComponent("Fixtures/pipelines/cogvideox-2b-ddim/pipeline").path
+  private static let pipelines = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    .appendingPathComponent("Fixtures/pipelines").path
+  private let model = "\(pipelines)/cogvideox-2b-ddim/pipeline"
 
   private func run(
     _ arguments: [String], in folder: String, environment: [String: String] = [:]
@@ -84,10 +85,14 @@ import Testing
   }
 
   /// Killed outright in the middle, as by a power cut.
-  @Test(arguments: [[], ["--guidance", "1"]], [false, true])
-  func aKilledRunGoesOnToTheSameBits(arguments: [String], usesDPM: Bool) throws {
+  @Test(arguments: [
+    ("2b-ddim", []), ("2b-ddim", ["--guidance", "1"]), ("5b-dpm", []), ("5b-dpm", ["--guidance", "1"]),
+    ("5b-i2v", ["--image", "picture.png"]),
+  ])
+  func aKilledRunGoesOnToTheSameBits(name: String, arguments: [String]) throws {
     try withFolder { folder in
-      let model = usesDPM ? model.replacingOccurrences(of: "2b-ddim", with: "5b-dpm") : model
+      let model = "\(Self.pipelines)/cogvideox-\(name)/pipeline"
+      try Self.writePicture(to: "\(folder)/picture.png")
       let command =
         ["generate", "a boat", "--concepts", "boat,sea", "--steps", "40", "--model", model, "--save-every", "0"]
         + arguments
@@ -113,6 +118,39 @@ import Testing
       }
       expectRefusal(
         try Command.start(command + ["--output", "cut", "--resume"], in: folder).finish(), "--resume", "there is no")
+    }
+  }
+
+  private static func writePicture(to path: String) throws {
+    var generator = Generator(seed: 2)
+    try PNG.write((generator.rand([40, 56, 3]) * 255).converted(to: .u8), to: path)
+  }
+
+  @Test func picturesAreContinuedWhereTheModelIsMadeForIt() throws {
+    try withFolder { folder in
+      let model = ["--model", "\(Self.pipelines)/cogvideox-5b-i2v/pipeline"]
+      func run(_ arguments: String...) throws -> Command.Outcome {
+        try Command.start(arguments + model, in: folder).finish()
+      }
+      try Self.writePicture(to: "\(folder)/picture.png")
+      let info = try run("info", "--frames", "5")
+      #expect(info.status == 0 && info.output.contains("for 50 steps, 2 passes each, of 2 blocks"), "\(info.errors)")
+      let made = try run(
+        "generate", "a boat", "--steps", "1", "--image", "picture.png", "--concepts", "boat,sea", "--output", "made")
+      #expect(made.status == 0, "\(made.errors)")
+      #expect(try SafetensorsFile(path: "\(folder)/made/maps.safetensors").tensor("average").shape == [2, 3, 2, 3])
+      let first = try contents("\(folder)/made/frames")
+      try PNG.write(Tensor(zeros: [32, 48, 3], dtype: .u8), to: "\(folder)/black.png")
+      let other = try run("generate", "a boat", "--steps", "1", "--image", "black.png", "--output", "other")
+      #expect(try other.status == 0 && contents("\(folder)/other/frames") != first)
+      let looked = try run("segment", "made/video.gif", "--concepts", "boat,sea", "--output", "looked")
+      #expect(looked.status == 0, "\(looked.errors)")
+
+      expectRefusal(try run("generate", "a boat"), "continues a picture", "--image")
+      expectRefusal(try run("generate", "a boat", "--image", "black.png", "--strength", "0.5"), "strength", "CogVideoX")
+      expectRefusal(try run("generate", "a boat", "--image", "black.png", "--width", "64"), "64 × 32", "48 × 32")
+      expectRefusal(
+        try run("generate", "a boat", "--image", "black.png", "--max-sequence-length", "11"), "11", "1 to 10")
     }
   }
 

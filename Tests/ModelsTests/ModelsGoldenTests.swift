@@ -29,7 +29,7 @@ import Testing
     case .t5Encoder: try expectOutputs(golden, t5Outputs(golden))
     case .autoencoderKL: try expectOutputs(golden, autoencoderOutputs(golden))
     case .autoencoderKLCogVideoX: try expectOutputs(golden, videoAutoencoderOutputs(golden))
-    case .pipeline: try checkPipeline(golden)
+    case .pipeline, .imageToVideo: try checkPipeline(golden)
     case .pipelineWithoutT5: try checkPipelineWithoutT5(golden)
     case .imageToImage: try checkImageToImage(golden)
     }
@@ -42,7 +42,7 @@ extension ModelsKind {
     case .block, .blockGradient, .transformerGradient, .fluxTransformer, .sd3Transformer, .cogVideoXTransformer,
       .clipText, .t5Encoder, .autoencoderKL,
       .autoencoderKLCogVideoX, .pipeline,
-      .pipelineWithoutT5, .imageToImage:
+      .pipelineWithoutT5, .imageToImage, .imageToVideo:
       true
     default: false
     }

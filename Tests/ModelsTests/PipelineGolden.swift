@@ -69,7 +69,8 @@ private func roundingBytes(_ golden: GoldenCase, _ outputs: [String: Tensor]) th
 }
 
 private func check(_ golden: GoldenCase, _ pipeline: some DenoisingPipeline) throws {
-  let request = try request(golden.config.call)
+  var request = try request(golden.config.call)
+  request.startingImage = try golden.inputs()["image_u8"].map { StartingImage($0) }
   var latents: [Tensor] = [], sigmas: [Float] = []
   let result = try pipeline.generate(request) { step in
     latents.append(step.latents)
@@ -80,8 +81,10 @@ private func check(_ golden: GoldenCase, _ pipeline: some DenoisingPipeline) thr
   var outputs = [
     "latents_per_step": stacked(latents), "timesteps": Tensor(sampler.levels.map(\.timestep)),
     "encoded.text_ids": Tensor(zeros: [plan.maxSequenceLength, 3]),
-    "initial_latents": try pipeline.startingLatents(plan),
   ]
+  let start = try pipeline.start(plan)
+  outputs["initial_latents"] = start.latents
+  outputs["image_latents"] = start.image
   #expect(sigmas == sampler.levels.map(\.sigma))
   if let schedule = sampler as? FlowMatchSchedule { outputs["sigmas"] = Tensor(schedule.sigmas) }
   // Videos have an axis of frames, even those of one.

@@ -81,6 +81,19 @@ import Testing
     #expect(schedule.timesteps == [751, 501, 251, 1])
   }
 
+  /// For some numbers of steps NumPy's range has a value more, a timestep of -1.
+  @Test func everyNumberOfStepsIsThatOfTheSteps() throws {
+    let configuration = try Self.configuration(#"{"timestep_spacing": "trailing"}"#)
+    for steps in 1...1000 {
+      let timesteps = try CogVideoXSchedule(configuration, steps: steps).timesteps
+      #expect(timesteps.count == steps && timesteps.first == 999 && timesteps.allSatisfy { $0 >= 0 }, "\(steps)")
+    }
+  }
+
+  @Test func anUnknownScheduleOfBetasIsRefused() {
+    #expect(throws: DecodingError.self) { try Self.configuration(#"{"beta_schedule": "quadratic"}"#) }
+  }
+
   @Test func theTrueVelocityLeadsToThePicture() throws {
     let configuration = try Self.configuration(
       #"{"rescale_betas_zero_snr": true, "timestep_spacing": "trailing", "prediction_type": "v_prediction"}"#)
@@ -98,7 +111,8 @@ import Testing
 
   @Test func unsoundConfigurationsAreRefused() throws {
     for json in [
-      #"{"beta_schedule": "linear"}"#, #"{"trained_betas": [0.1]}"#, #"{"beta_start": 0}"#, #"{"beta_end": 1.5}"#,
+      #"{"trained_betas": [0.1]}"#, #"{"num_train_timesteps": 2, "trained_betas": [0.1, 1]}"#, #"{"beta_start": 0}"#,
+      #"{"beta_end": 1.5}"#,
       #"{"snr_shift_scale": -1}"#, #"{"num_train_timesteps": 1}"#, #"{"steps_offset": -1}"#,
     ] {
       #expect(throws: SchedulerError.self, "\(json)") { try CogVideoXSchedule(Self.configuration(json), steps: 1) }

@@ -62,6 +62,7 @@ public enum ModelsKind: String, GoldenKind {
   case pipeline = "pipeline_run"
   case pipelineWithoutT5 = "pipeline_run_without_t5"
   case imageToImage = "pipeline_image_to_image"
+  case imageToVideo = "pipeline_image_to_video"
 }
 
 /// The kinds that the test target of the ConceptAttention module runs.

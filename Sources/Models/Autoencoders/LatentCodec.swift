@@ -22,6 +22,13 @@ public protocol LatentCodec: Sendable {
 
   /// Roughly how many bytes decoding takes for one picture or video.
   func decodingBytes(_ size: FrameSize) -> Int
+
+  /// How many pixels decoding computes for one picture or video: those where tiles overlap more than once.
+  func decodedPixels(_ size: FrameSize) -> Int
+}
+
+extension LatentCodec {
+  public func decodedPixels(_ size: FrameSize) -> Int { size.frames * size.height * size.width }
 }
 
 /// Frames and pixels of a picture or video.

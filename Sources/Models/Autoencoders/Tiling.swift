@@ -13,10 +13,17 @@ struct Tiling {
     var before, after: Int
     /// The share of a tile that the next one covers too.
     var overlap: Double
+    /// What tiles begin at multiples of, before the transform.
+    var multiple = 1
 
-    var step: Int { max(1, Int(Double(before) * (1 - overlap))) }
+    var step: Int { max(multiple, Int(Double(before) * (1 - overlap)) / multiple * multiple) }
     var blend: Int { Int(Double(after) * overlap) }
     var kept: Int { after - blend }
+
+    /// What is computed of an extent before the transform.
+    func covered(_ extent: Int) -> Int {
+      stride(from: 0, to: extent, by: step).reduce(0) { $0 + min(before, extent - $1) }
+    }
   }
 
   var rows, columns: Axis

@@ -63,6 +63,8 @@ struct LoRAPair {
   var up: Tensor
   /// `alpha / rank`
   var scale: Float
+  /// Which of the layers that the authors have fused in this module it changes; nil for all, by the rows of `up`.
+  var layer: Int?
 }
 
 extension LoRAFile {
@@ -72,8 +74,8 @@ extension LoRAFile {
   package static func pairCount(_ file: SafetensorsFile) throws -> Int { try LoRAReader(file).pairs().count }
 }
 
-/// Reads the pairs of a file in the names of diffusers and peft (`lora_A`, `lora_B`) or kohya's scripts (`lora_down`,
-/// `lora_up`).
+/// Reads the pairs of a file in the names of diffusers and peft (`lora_A`, `lora_B`), kohya's scripts (`lora_down`,
+/// `lora_up`) or CogVideo's `sat` code (`matrix_A.0`, `matrix_B.0`, a pair for each of the layers that a module fuses).
 struct LoRAReader {
   private let file: SafetensorsFile
   private let metadata: LoRAMetadata
@@ -93,23 +95,43 @@ struct LoRAReader {
     (".lora.down.weight", .down), (".lora.up.weight", .up), (".alpha", .alpha),
   ]
 
+  /// What both halves of a pair have in common.
+  private struct Key: Hashable, Comparable {
+    var module: String
+    var layer: Int?
+
+    static func < (a: Key, b: Key) -> Bool { (a.module, a.layer ?? -1) < (b.module, b.layer ?? -1) }
+  }
+
+  private static func parsed(_ name: String) -> (key: Key, half: Half)? {
+    if let suffix = suffixes.first(where: { name.hasSuffix($0.text) }) {
+      return (Key(module: String(name.dropLast(suffix.text.count))), suffix.half)
+    }
+    let words = name.split(separator: ".", omittingEmptySubsequences: false)
+    guard words.count > 2, let layer = Int(words[words.count - 1]), layer >= 0,
+      let half = ["matrix_A": Half.down, "matrix_B": .up][words[words.count - 2]]
+    else { return nil }
+    return (Key(module: words.dropLast(2).joined(separator: "."), layer: layer), half)
+  }
+
   /// - Throws: `LoRAError` when a tensor is no part of a pair or halves do not fit each other
   func pairs() throws -> [LoRAPair] {
-    var parts: [String: [Half: String]] = [:]
+    var parts: [Key: [Half: String]] = [:]
     var unknown: [String] = []
     for name in file.names {
-      guard let suffix = Self.suffixes.first(where: { name.hasSuffix($0.text) }) else {
+      guard let (key, half) = Self.parsed(name) else {
         unknown.append(name)
         continue
       }
-      parts[String(name.dropLast(suffix.text.count)), default: [:]][suffix.half] = name
+      parts[key, default: [:]][half] = name
     }
     guard unknown.isEmpty else { throw LoRAError(file.path, .unknown(unknown.sorted())) }
     guard !parts.isEmpty else { throw LoRAError(file.path, .empty) }
     return try parts.sorted { $0.key < $1.key }.map { try pair($0.key, $0.value) }
   }
 
-  private func pair(_ module: String, _ names: [Half: String]) throws -> LoRAPair {
+  private func pair(_ key: Key, _ names: [Half: String]) throws -> LoRAPair {
+    let module = key.module
     guard let down = names[.down] else { throw LoRAError(file.path, .incomplete(module: module, missing: "lora_A")) }
     guard let up = names[.up] else { throw LoRAError(file.path, .incomplete(module: module, missing: "lora_B")) }
     let a = try file.tensor(down), b = try file.tensor(up)
@@ -120,9 +142,11 @@ struct LoRAReader {
       throw LoRAError(file.path, .shape(tensor: up, found: b.shape, expected: "[outputs, \(a.shape[0])]"))
     }
     let rank = Float(a.shape[0])
-    let alpha = try names[.alpha].map { try number($0, module) } ?? metadata.alpha(of: module) ?? rank
+    // What stands for no alpha: the rank, and in `sat` 1.
+    let standard = key.layer == nil ? rank : 1
+    let alpha = try names[.alpha].map { try number($0, module) } ?? metadata.alpha(of: module) ?? standard
     guard alpha.isFinite else { throw LoRAError(file.path, .badAlpha(module: module, found: "\(alpha)")) }
-    return LoRAPair(module: module, down: a, up: b, scale: alpha / rank)
+    return LoRAPair(module: module, down: a, up: b, scale: alpha / rank, layer: key.layer)
   }
 
   private func number(_ name: String, _ module: String) throws -> Float {

@@ -30,10 +30,10 @@ public struct LoRAWeights: WeightSource {
     for file in files {
       guard file.strength.isFinite else { throw LoRAError(file.path, .badStrength(file.strength)) }
       let pairs = try LoRAReader(path: file.path).pairs()
-      let unknown = pairs.map(\.module).filter { table.targets(of: $0).isEmpty }
+      let unknown = pairs.filter { table.targets(of: $0).isEmpty }.map(\.module)
       guard unknown.isEmpty else { throw LoRAError(file.path, .unknown(unknown)) }
       for pair in pairs {
-        for target in table.targets(of: pair.module) {
+        for target in table.targets(of: pair) {
           let change = try Self.change(pair, target, base, file)
           if file.strength != 0 { changes["\(target.module).weight", default: []].append(change) }
         }
@@ -101,8 +101,11 @@ private struct LoRATargets {
   }
 
   /// The layers under diffusers' names; empty when the base has none of them.
-  func targets(of module: String) -> [RenamedWeights.Target] {
-    let found = candidates(of: module)
+  func targets(of pair: LoRAPair) -> [RenamedWeights.Target] {
+    var found = candidates(of: pair.module)
+    if let layer = pair.layer {
+      found = found.indices.contains(layer) ? [.init(module: found[layer].module, part: .whole)] : []
+    }
     return found.allSatisfy { base.shape(of: "\($0.module).weight") != nil } ? found : []
   }
 
@@ -110,7 +113,8 @@ private struct LoRATargets {
     for prefix in ["lora_unet_", "lora_transformer_"] where module.hasPrefix(prefix) {
       return flattened[String(module.dropFirst(prefix.count))] ?? []
     }
-    let prefix = ["transformer.", "diffusion_model.", "base_model.model."].first { module.hasPrefix($0) } ?? ""
+    let prefixes = ["transformer.", "diffusion_model.", "model.diffusion_model.", "base_model.model."]
+    let prefix = prefixes.first { module.hasPrefix($0) } ?? ""
     let name = String(module.dropFirst(prefix.count))
     if base.shape(of: "\(name).weight") != nil { return [.init(module: name, part: .whole)] }
     return originals?.targets(of: name) ?? []

@@ -12,6 +12,8 @@ public struct RenamedWeights: WeightSource {
     case rows(Range<Int>, of: Int)
     /// The second half of the rows, then the first.
     case exchangedHalves
+    /// Some of so many equal parts of the rows, one after the other.
+    case chunks([Int], of: Int)
     /// The matrix `[outputs, inputs]` that a convolution with a kernel of extent 1, `[outputs, inputs, 1, …]`, is.
     case matrix
   }
@@ -81,6 +83,8 @@ extension RenamedWeights.Part {
     case .rows(let rows, let total):
       whole.first == total && rows.upperBound <= total ? [rows.count] + whole.dropFirst() : nil
     case .exchangedHalves: whole.first.map { $0 % 2 == 0 } == true ? whole : nil
+    case .chunks(let chosen, let count):
+      whole.first.map { $0 % count == 0 } == true ? [whole[0] / count * chosen.count] + whole.dropFirst() : nil
     case .matrix: whole.count >= 2 && whole.dropFirst(2).allSatisfy { $0 == 1 } ? Array(whole.prefix(2)) : nil
     }
   }
@@ -90,11 +94,13 @@ extension RenamedWeights.Part {
     case .whole: whole
     case .rows(_, let total): [total] + whole.dropFirst()
     case .exchangedHalves: whole.isEmpty ? [2] : [whole[0] + 1] + whole.dropFirst()
+    case .chunks(_, let count):
+      whole.isEmpty ? [count] : [(whole[0] + count - 1) / count * count] + whole.dropFirst()
     case .matrix: Array(whole.prefix(2)) + whole.dropFirst(2).map { _ in 1 }
     }
   }
 
-  /// This part of a weight that has it: a view, but for exchanged halves. Rows of a quantised matrix stay quantised.
+  /// This part of a weight that has it: a view, but for exchanged halves and chunks. Rows of a quantised matrix stay quantised.
   func taken(from whole: Parameter) -> Parameter {
     switch (self, whole) {
     case (.whole, _): return whole
@@ -104,6 +110,9 @@ extension RenamedWeights.Part {
     case (.exchangedHalves, _):
       let halves = whole.tensor.chunked(2, axis: 0)
       return .dense(concatenated([halves[1], halves[0]]))
+    case (.chunks(let chosen, let count), _):
+      let chunks = whole.tensor.chunked(count, axis: 0)
+      return .dense(concatenated(chosen.map { chunks[$0] }))
     case (.matrix, .dense(let tensor)): return .dense(tensor.reshaped(Array(tensor.shape.prefix(2))))
     case (.matrix, .quantized(let matrix)):
       return matrix.shape.count == 2 ? whole : .dense(matrix.dequantized().reshaped(Array(matrix.shape.prefix(2))))

@@ -10,10 +10,10 @@ public struct AutoencoderKLCogVideoX: Sendable {
   let decoder: CogVideoXDecoder
   let quantConv, postQuantConv: Conv3d?
 
-  /// Videos whose pictures have more pixels are decoded and encoded in overlapping tiles, each half as high and as wide as
-  /// the videos the model is made for. That bounds the memory and changes the result slightly, as diffusers'
-  /// `enable_tiling` does.
-  public var tilesAbovePixels = 1 << 17
+  /// Videos of more pixels, in the frames that go through it together, are decoded and encoded in overlapping tiles, each
+  /// half as high and as wide as the videos the model is made for. That bounds the memory and changes the result slightly,
+  /// as diffusers' `enable_tiling` does.
+  public var tilesAbovePixels = 1 << 20
 
   /// Frames that go through it together, with the caches that the convolutions keep for the next ones.
   private static let videoFrames = 8, latentFrames = 2
@@ -32,7 +32,8 @@ public struct AutoencoderKLCogVideoX: Sendable {
   ///   multiple of 4, or one more
   /// - Returns: a distribution over `[batch, latentChannels, latentFrames, height / scale, width / scale]`
   public func encode(_ video: Tensor) -> DiagonalGaussian {
-    let moments = tiled(video, scale: 1, to: config.scale) { tile in
+    let size = FrameSize(frames: video.shape[2], height: video.shape[3], width: video.shape[4])
+    let moments = tiled(video, scale: 1, to: config.scale, of: size) { tile in
       var caches = CausalCaches()
       return inParts(tile, frames: Self.videoFrames) { part in
         let moments = encoder(part, &caches)
@@ -46,7 +47,9 @@ public struct AutoencoderKLCogVideoX: Sendable {
   /// - Parameter latents: `[batch, latentChannels, latentFrames, height, width]`, unscaled
   /// - Returns: `[batch, 3, frames, height * scale, width * scale]`, about -1 … 1; see `frames(ofLatents:)`
   public func decode(_ latents: Tensor) -> Tensor {
-    tiled(latents, scale: config.scale, to: 1) { tile in
+    let size = FrameSize(
+      frames: frames(ofLatents: latents.shape[2]), height: latents.shape[3] * scale, width: latents.shape[4] * scale)
+    return tiled(latents, scale: config.scale, to: 1, of: size) { tile in
       var caches = CausalCaches()
       return inParts(tile, frames: Self.latentFrames) { part in decoder(postQuantConv?(part) ?? part, &caches) }
     }
@@ -81,19 +84,30 @@ public struct AutoencoderKLCogVideoX: Sendable {
     return results.count == 1 ? results[0] : concatenated(results, axis: 2)
   }
 
-  private func isTiled(height: Int, width: Int) -> Bool {
-    height * width > tilesAbovePixels && (height > config.sampleHeight / 2 || width > config.sampleWidth / 2)
+  /// - Parameter size: of the video
+  private func isTiled(_ size: FrameSize) -> Bool {
+    let (height, width) = (size.height, size.width)
+    return height * width * min(size.frames, Self.videoFrames) > tilesAbovePixels
+      && (height > config.sampleHeight / 2 || width > config.sampleWidth / 2)
   }
 
   /// - Parameter scale: pixels per row and column before and after the transform
-  private func tiled(_ x: Tensor, scale: Int, to result: Int, _ transform: (Tensor) -> Tensor) -> Tensor {
-    let tile = (height: config.sampleHeight / 2, width: config.sampleWidth / 2)
-    let pixels = (height: x.shape[3] * scale, width: x.shape[4] * scale)
-    guard isTiled(height: pixels.height, width: pixels.width) else { return transform(x) }
-    let tiling = Tiling(
-      rows: .init(index: 3, before: tile.height / scale, after: tile.height / result, overlap: 1.0 / 6),
-      columns: .init(index: 4, before: tile.width / scale, after: tile.width / result, overlap: 1.0 / 5))
-    return tiling(x, transform)
+  private func tiled(
+    _ x: Tensor, scale: Int, to result: Int, of size: FrameSize, _ transform: (Tensor) -> Tensor
+  ) -> Tensor {
+    isTiled(size) ? tiling(scale: scale, to: result)(x, transform) : transform(x)
+  }
+
+  /// Tiles hold whole latents and begin at whole ones, also where the reference's would not and it fails.
+  private func tiling(scale: Int, to result: Int) -> Tiling {
+    func axis(_ index: Int, _ pixels: Int, overlap: Double) -> Tiling.Axis {
+      let pixels = pixels / config.scale * config.scale
+      return .init(
+        index: index, before: pixels / scale, after: pixels / result, overlap: overlap, multiple: config.scale / scale)
+    }
+    return Tiling(
+      rows: axis(3, config.sampleHeight / 2, overlap: 1.0 / 6),
+      columns: axis(4, config.sampleWidth / 2, overlap: 1.0 / 5))
   }
 }
 
@@ -112,12 +126,18 @@ extension AutoencoderKLCogVideoX: LatentCodec {
 
   public func frames(of latents: Tensor) -> Tensor { decode(latents.transposed(1, 2)).transposed(1, 2) }
 
+  public func decodedPixels(_ size: FrameSize) -> Int {
+    guard isTiled(size) else { return size.frames * size.height * size.width }
+    let tiling = tiling(scale: scale, to: 1)
+    return size.frames * tiling.rows.covered(size.height / scale) * tiling.columns.covered(size.width / scale) * scale
+      * scale
+  }
+
   /// What the last level holds at full size, for the frames that are decoded together: input, normalised input and result
   /// of its widest convolution, and the caches of all its convolutions.
   public func decodingBytes(_ size: FrameSize) -> Int {
-    let isTiled = isTiled(height: size.height, width: size.width)
     let pixels =
-      isTiled
+      isTiled(size)
       ? min(size.height, config.sampleHeight / 2) * min(size.width, config.sampleWidth / 2)
       : size.height * size.width
     let frames = (Self.latentFrames) * config.temporalCompressionRatio + 1

@@ -86,7 +86,8 @@ extension CogVideoXConfig {
       try values.decodeSize(key, atMost: limit, default: standard)
     }
     func optional(_ key: CodingKeys, _ limit: Int) throws -> Int? {
-      try values.decodeIfPresent(Int.self, forKey: key) == nil ? nil : values.decodeSize(key, atMost: limit)
+      // The reference takes 0 for none.
+      (try values.decodeIfPresent(Int.self, forKey: key) ?? 0) == 0 ? nil : try values.decodeSize(key, atMost: limit)
     }
     attentionHeadDim = try size(.attentionHeadDim, ConfigLimit.headDim, 64)
     numAttentionHeads = try size(.numAttentionHeads, ConfigLimit.heads, 30)

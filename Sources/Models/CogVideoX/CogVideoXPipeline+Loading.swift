@@ -13,9 +13,10 @@ extension CogVideoXPipeline {
     let (t5Config, t5) = try checkpoint.t5()
     try Self.check(folder, config, t5Config, vaeConfig)
     var parts = WeightParts()
-    var cogVideoX = try load(from: transformer, hint: config.hint, visit: { parts.add($0, $1) }) {
-      CogVideoXTransformer(config, $0)
-    }
+    var cogVideoX = try load(
+      from: transformer, allowUnused: CogVideoXOriginalNames.mayStayUnused, hint: config.hint,
+      visit: { parts.add($0, $1) }
+    ) { CogVideoXTransformer(config, $0) }
     let memory = WeightMemory(parts, of: cogVideoX, transformer, limit: checkpoint.options.weightMemory)
     cogVideoX.residency = memory.stream
     self.init(
@@ -25,7 +26,10 @@ extension CogVideoXPipeline {
       ) { weights in
         try load(from: weights, allowUnused: T5Encoder.mayStayUnused) { T5Encoder(t5Config, $0) }
       },
-      cogVideoX: cogVideoX, vae: try load(from: vae) { AutoencoderKLCogVideoX(vaeConfig, $0) },
+      cogVideoX: cogVideoX,
+      vae: try load(from: vae, allowUnused: CogVideoXAutoencoderNames.mayStayUnused) {
+        AutoencoderKLCogVideoX(vaeConfig, $0)
+      },
       scheduler: try folder.config("scheduler", as: CogVideoXScheduler.self, file: "scheduler_config.json"),
       defaults: try PipelineDefaults(folder: folder), weightMemory: memory)
   }
@@ -38,18 +42,14 @@ extension CogVideoXPipeline {
     guard config.textEmbedDim == t5.dim else {
       throw fail("text_embed_dim \(config.textEmbedDim) of the transformer, d_model \(t5.dim) of text_encoder")
     }
-    guard !config.takesImage else {
-      throw ModelError(
-        folder.path,
-        .unsupported("image-to-video is not built: in_channels is twice out_channels \(config.outChannels)"))
-    }
-    guard config.inChannels == vae.latentChannels else {
+    guard config.outChannels == vae.latentChannels else {
       throw fail(
-        "in_channels \(config.inChannels) of the transformer, latent_channels \(vae.latentChannels) of the vae")
+        "out_channels \(config.outChannels) of the transformer, latent_channels \(vae.latentChannels) of the vae")
     }
-    // Its one table is for the one size of video that image-to-video makes.
-    guard config.positions != .rotaryAndLearned else {
-      throw ModelError(folder.path, .unsupported("learned positions are those of image-to-video, which is not built"))
+    guard config.temporalCompressionRatio == vae.temporalCompressionRatio else {
+      throw fail(
+        "temporal_compression_ratio \(config.temporalCompressionRatio) of the transformer, "
+          + "\(vae.temporalCompressionRatio) of the vae")
     }
   }
 }

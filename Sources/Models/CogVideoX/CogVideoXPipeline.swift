@@ -4,8 +4,12 @@ import Tokenizers
 
 /// CogVideoX from prompt to video.
 ///
-/// Source: diffusers `CogVideoXPipeline`; the same seed gives the same noise, latents and video. The video may have more
-/// frames than were asked for: latents come in whole frames, each four frames of video but for a first one.
+/// A transformer whose input has twice the channels of its output continues a picture: the picture's latents lie behind the
+/// channels of the noisy ones (`GenerationRequest.startingImage`).
+///
+/// Source: diffusers `CogVideoXPipeline`, `CogVideoXImageToVideoPipeline`; the same seed gives the same noise, latents and
+/// video. The video may have more frames than were asked for: latents come in whole frames, each four frames of video but
+/// for a first one.
 public struct CogVideoXPipeline: DenoisingPipeline {
   public let t5: TextEncoderPart<T5Encoder>
   public let cogVideoX: CogVideoXTransformer
@@ -34,19 +38,34 @@ public struct CogVideoXPipeline: DenoisingPipeline {
 
   /// The size the model was made for, 50 steps at guidance 6.
   public var settings: FamilySettings {
-    let config = cogVideoX.config, scale = vae.config.scale
+    let config = cogVideoX.config, length = config.maxTextSequenceLength
     return FamilySettings(
-      name: "CogVideoX",
-      size: FrameSize(
-        frames: config.sampleFrames, height: config.sampleHeight * scale, width: config.sampleWidth * scale),
-      maximumSide: 4096, steps: 50, guidance: .classifierFree(6), sequenceLength: config.maxTextSequenceLength,
-      floatsPerToken: 12 * config.dim, longestSequence: max(512, config.maxTextSequenceLength),
-      hasDynamicGuidance: true, framesPerSecond: temporalPatch > 1 ? 16 : 8)
+      name: "CogVideoX", size: standardSize, maximumSide: 4096, steps: 50, guidance: .classifierFree(6),
+      sequenceLength: length, floatsPerToken: 12 * config.dim,
+      longestSequence: config.positions == .rotaryAndLearned ? length : max(512, length),
+      hasDynamicGuidance: true, imageUse: config.takesImage ? .firstFrame : .noised,
+      framesPerSecond: temporalPatch > 1 ? 16 : 8)
+  }
+
+  /// Of the configuration, but for CogVideoX 1.5, whose sample size is the most that its positions reach to: 1360 × 768, as
+  /// its authors make videos.
+  private var standardSize: FrameSize {
+    let config = cogVideoX.config, scale = vae.config.scale
+    var size = FrameSize(
+      frames: config.sampleFrames, height: config.sampleHeight * scale, width: config.sampleWidth * scale)
+    if config.temporalPatchSize != nil {
+      func whole(_ side: Int) -> Int { side / sizeMultiple * sizeMultiple }
+      (size.height, size.width) = (min(size.height, whole(768)), min(size.width, whole(1360)))
+    }
+    return size
   }
 
   public func grid(_ size: FrameSize) throws -> TokenGrid {
     guard (1...1024).contains(size.frames) else { throw RequestError.badFrames(size.frames, expected: "1 to 1024") }
-    let shape = latentShape(size, batch: 1)
+    let shape = latentShape(size, batch: 1), config = cogVideoX.config
+    if config.positions == .rotaryAndLearned, [shape[3], shape[4]] != [config.sampleHeight, config.sampleWidth] {
+      throw RequestError.fixedSize(width: size.width, height: size.height, expected: standardSize)
+    }
     return cogVideoX.grid(frames: shape[1], height: shape[3], width: shape[4])
   }
 
@@ -90,6 +109,14 @@ public struct CogVideoXPipeline: DenoisingPipeline {
     return concatenated([Tensor](repeating: first, count: missing) + [latents], axis: 1)
   }
 
+  /// The picture in the first frame, and nothing in the others.
+  public func imageLatents(_ picture: Tensor, _ size: FrameSize) -> Tensor {
+    var shape = latentShape(size, batch: picture.shape[0])
+    let scale = vae.config.scalingFactor, scaled = picture * (vae.config.invertsImageScale ? 1 / scale : scale)
+    shape[1] -= 1
+    return shape[1] == 0 ? scaled : concatenated([scaled, Tensor(zeros: shape)], axis: 1)
+  }
+
   public func resultFrames(_ planned: Int) -> Int { codec.frames(ofLatents: codec.latentFrames(of: planned)) }
 
   public func gridFrames(_ size: FrameSize) -> [Int] {
@@ -123,7 +150,11 @@ public struct CogVideoXPipeline: DenoisingPipeline {
     of scalar: Scalar, at places: [GradientPlace], _ input: DenoiserInput, _ positions: CogVideoXPositions, pass: Pass,
     processors: [any AttentionProcessor]
   ) throws -> PassGradient {
-    try cogVideoX.gradient(of: scalar, at: places, cogVideoXInput(input, positions), pass: pass, processors: processors)
+    var result = try cogVideoX.gradient(
+      of: scalar, at: places, cogVideoXInput(input, positions), pass: pass, processors: processors)
+    // Without the channels of the picture behind them.
+    result.latents = result.latents?.narrow(2, from: 0, count: input.latents.shape[2])
+    return result
   }
 
   public func look(_ input: DenoiserInput, _ positions: CogVideoXPositions, hooks: HookRun) {
@@ -133,8 +164,9 @@ public struct CogVideoXPipeline: DenoisingPipeline {
   private func cogVideoXInput(
     _ input: DenoiserInput, _ positions: CogVideoXPositions
   ) -> CogVideoXTransformer.Input {
-    .init(
-      latents: input.latents, text: input.text.states,
+    let latents = input.image.map { concatenated([input.latents, $0], axis: 2) } ?? input.latents
+    return .init(
+      latents: latents, text: input.text.states,
       timestep: [Float](repeating: input.timestep, count: input.latents.shape[0]), positions: positions)
   }
 }

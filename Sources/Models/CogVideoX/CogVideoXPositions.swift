@@ -35,8 +35,11 @@ extension CogVideoXTransformer {
     let grid = grid(frames: frames, height: height, width: width)
     var positions = CogVideoXPositions()
     if config.usesRotary { positions.rotary = rotary(grid) }
-    // The learned table is for one size. Of other lengths the reference has sines and cosines take its place.
-    let isSample = height == config.sampleHeight && width == config.sampleWidth && frames == config.sampleLatentFrames
+    // The learned table is for one size. Of other lengths the reference has sines and cosines take its place; it compares
+    // frames of video, so that a length that is not 4 n + 1 is none that a video can have.
+    let videoFrames = (frames - 1) * config.temporalCompressionRatio + 1
+    let isSample =
+      height == config.sampleHeight && width == config.sampleWidth && videoFrames == config.sampleFrames
     if let learnedPositions, isSample {
       let table = learnedPositions.squeezed(0).converted(to: .f32), text = config.maxTextSequenceLength
       positions.text = table.narrow(0, from: 0, count: text)

@@ -18,6 +18,8 @@ public struct DenoiserPass {
   let run: (DenoiserInput, HookRun?) throws -> Tensor
   let backward: (DenoiserInput, Scalar, [GradientPlace], Pass, [any AttentionProcessor]) throws -> PassGradient
   let toClean: (Tensor, Tensor) -> Tensor
+  /// What the transformer is shown beside the latents, of a picture that the video begins with.
+  let image: Tensor?
   let guidance: Float?
   let model: any StreamModel
   /// What the tensors must look like.
@@ -83,7 +85,7 @@ public struct DenoiserPass {
         found: [states, pooled],
         expected: "[\(pass.batch), tokens, \(promptWidths.states)] and [\(pass.batch), \(promptWidths.pooled)]")
     }
-    return DenoiserInput(latents: latents, text: prompts, timestep: pass.timestep, guidance: guidance)
+    return DenoiserInput(latents: latents, image: image, text: prompts, timestep: pass.timestep, guidance: guidance)
   }
 }
 
@@ -106,7 +108,7 @@ extension DenoisingPipeline {
     guard let level = plan.levels.first(where: { $0.step == step }) else {
       throw RequestError.badStep(step, steps: plan.steps)
     }
-    let started = try startingLatents(plan)
+    let (started, image) = try start(plan)
     if let latents, latents.shape != started.shape {
       throw RequestError.badLatents(found: latents.shape, expected: started.shape)
     }
@@ -123,7 +125,7 @@ extension DenoisingPipeline {
       backward: { input, scalar, places, pass, processors in
         try gradient(of: scalar, at: places, input, positions, pass: pass, processors: processors)
       },
-      toClean: { sampler.predictedClean($0, output: $1, at: step) }, guidance: plan.guidance.distilled,
+      toClean: { sampler.predictedClean($0, output: $1, at: step) }, image: image, guidance: plan.guidance.distilled,
       model: transformer, latentShape: started.shape, promptWidths: promptWidths)
   }
 

@@ -15,25 +15,38 @@ extension DenoisingPipeline {
 
   /// What a run starts from: noise, or a picture with as much noise as the first step expects. With a picture, the
   /// generator first draws from the autoencoder's posterior, as the references do.
-  package func startingLatents(_ plan: GenerationPlan) throws -> Tensor {
+  package func startingLatents(_ plan: GenerationPlan) throws -> Tensor { try start(plan).latents }
+
+  /// With what the transformer is shown beside it in every step.
+  package func start(_ plan: GenerationPlan) throws -> (latents: Tensor, image: Tensor?) {
     var noise = try NoiseSource(plan, latentShape(plan.size, batch: 1), packed)
-    return try startingLatents(plan, sampler(steps: plan.steps, grid: plan.grid), &noise)
+    return try start(plan, sampler(steps: plan.steps, grid: plan.grid), &noise)
   }
 
-  func startingLatents(
+  /// - Returns: what the first step starts from, and what the transformer is shown beside it in every step
+  func start(
     _ plan: GenerationPlan, _ sampler: any Sampler, _ noise: inout NoiseSource
-  ) throws -> Tensor {
-    let clean = try plan.startingImage.map { start in
-      let image = try resizedFrames(start.image.expanded(axis: 0), plan.size, filter: .lanczos)
-      let distribution = posterior(image)
-      return noise.sample(distribution, codec.scaled)
+  ) throws -> (latents: Tensor, image: Tensor?) {
+    var clean: Tensor?, shown: Tensor?
+    if let start = plan.startingImage {
+      let distribution = posterior(try resizedFrames(start.image.expanded(axis: 0), plan.size, filter: .lanczos))
+      switch settings.imageUse {
+      case .noised: clean = noise.sample(distribution, codec.scaled)
+      case .firstFrame: shown = noise.samples(distribution) { imageLatents($0, plan.size) }
+      }
     }
     let drawn = noise.draw()
     if let latents = plan.latents, latents.shape != drawn.shape {
       throw RequestError.badLatents(found: latents.shape, expected: drawn.shape)
     }
     let start = plan.latents?.converted(to: .f32) ?? drawn
-    return clean.map { sampler.noised($0, noise: start, at: plan.levels[0]) } ?? start
+    return (clean.map { sampler.noised($0, noise: start, at: plan.levels[0]) } ?? start, shown)
+  }
+
+  /// What the transformer is shown beside the noisy latents of an existing video: its first frame.
+  func imageLatents(_ plan: InspectionPlan) -> Tensor? {
+    guard settings.imageUse == .firstFrame else { return nil }
+    return imageLatents(posterior(plan.frames.narrow(0, from: 0, count: 1)).mean, plan.size)
   }
 
   /// Noise for a pass over an existing picture, packed, or drawn in the packed shape.

@@ -8,22 +8,14 @@ extension DenoisingPipeline {
     let size = try size(width: request.width, height: request.height, frames: request.frames)
     let steps = request.steps ?? defaults.steps ?? settings.steps
     guard (1...1000).contains(steps) else { throw RequestError.badSteps(steps) }
-    var firstStep = 0
-    if let start = request.startingImage {
-      // Its latents have one frame.
-      guard size.frames == 1 else { throw RequestError.unsupported("a start from a picture", family: settings.name) }
-      guard start.strength > 0, start.strength <= 1 else { throw RequestError.badStrength(start.strength) }
-      guard start.image.rank == 3, start.image.shape[2] == 3, start.image.count > 0 else {
-        throw RequestError.badImage(shape: start.image.shape)
-      }
-      firstStep = Int(Double(steps) - Double(steps) * start.strength)
-    }
+    let start = try startingImage(request, size)
+    let firstStep = start?.strength.map { Int(Double(steps) - Double(steps) * $0) } ?? 0
     let grid = try grid(size), levels = try sampler(steps: steps, grid: grid).levels
     return GenerationPlan(
       prompts: request.prompts, size: size, grid: grid, steps: steps, firstStep: firstStep,
       levels: Array(levels[firstStep...]), guidance: try guidance(request),
       seeds: try seeds(request), maxSequenceLength: try sequenceLength(request.maxSequenceLength),
-      clipSkip: try clipSkip(request.clipSkip), noiseType: request.noiseType, startingImage: request.startingImage,
+      clipSkip: try clipSkip(request.clipSkip), noiseType: request.noiseType, startingImage: start,
       latents: request.latents, encodedPrompts: try checked(request.encodedPrompts, request),
       encodedNegative: try checked(request.encodedNegative, request), blockCache: try blockCache(request))
   }
@@ -34,6 +26,30 @@ extension DenoisingPipeline {
       throw RequestError.badBlockCache("threshold \(threshold), expected more than 0 and at most 1")
     }
     return threshold
+  }
+
+  /// With a strength where it is noised, and none where it is shown.
+  private func startingImage(_ request: GenerationRequest, _ size: FrameSize) throws -> StartingImage? {
+    guard var start = request.startingImage else {
+      if settings.imageUse == .firstFrame { throw RequestError.noImage(family: settings.name) }
+      return nil
+    }
+    switch settings.imageUse {
+    case .noised:
+      // Its latents have one frame.
+      guard size.frames == 1 else { throw RequestError.unsupported("a start from a picture", family: settings.name) }
+      let strength = start.strength ?? 0.6
+      guard strength > 0, strength <= 1 else { throw RequestError.badStrength(strength) }
+      start.strength = strength
+    case .firstFrame:
+      if start.strength != nil {
+        throw RequestError.unsupported("strength with a picture that the video begins with", family: settings.name)
+      }
+    }
+    guard start.image.rank == 3, start.image.shape[2] == 3, start.image.count > 0 else {
+      throw RequestError.badImage(shape: start.image.shape)
+    }
+    return start
   }
 
   private func checked(_ encoded: EncodedPrompts?, _ request: GenerationRequest) throws -> EncodedPrompts? {

@@ -43,6 +43,12 @@ public protocol DenoisingPipeline: DiffusionPipeline {
   /// Latents without the frames that only the transformer needed, for the codec.
   func trimmed(_ latents: Tensor, _ size: FrameSize) -> Tensor
 
+  /// What the transformer is shown in every pass beside the noisy latents, of a picture that the video begins with:
+  /// packed. Asked for where `settings.imageUse` is `.firstFrame`.
+  ///
+  /// - Parameter picture: one frame of the codec's latents, as its encoder gives them
+  func imageLatents(_ picture: Tensor, _ size: FrameSize) -> Tensor
+
   func positions(grid: TokenGrid) -> Positions
 
   /// Passes of the transformer, which go through its blocks together.
@@ -75,6 +81,8 @@ extension EncodedPrompts {
 public struct DenoiserInput: Sendable {
   /// Packed.
   public var latents: Tensor
+  /// Of the picture that the video begins with; nil without one.
+  public var image: Tensor?
   public var text: EncodedPrompts
   /// 0 … 1000.
   public var timestep: Float
@@ -88,6 +96,8 @@ extension DenoisingPipeline {
   public func latentShape(_ size: FrameSize, batch: Int) -> [Int] { codec.latentShape(size, batch: batch) }
 
   public func trimmed(_ latents: Tensor, _ size: FrameSize) -> Tensor { latents }
+
+  public func imageLatents(_ picture: Tensor, _ size: FrameSize) -> Tensor { packed(codec.scaled(picture)) }
 
   /// Of pictures: one frame.
   public func grid(_ size: FrameSize) throws -> TokenGrid {
@@ -105,7 +115,8 @@ extension DenoisingPipeline {
     var watch = Stopwatch(), seconds = PhaseSeconds()
     let (conditional, unconditional) = try encodedPrompts(plan)
     var noise = try NoiseSource(plan, latentShape(plan.size, batch: 1), packed)
-    var latents = try startingLatents(plan, sampler, &noise)
+    let (started, image) = try start(plan, sampler, &noise)
+    var latents = started
     if let state { latents = try resume(state, &sampler, &noise, cache, plan, shape: latents.shape) }
     for encoder in textEncoders { encoder.release() }
     Memory.trim()
@@ -113,8 +124,7 @@ extension DenoisingPipeline {
     let activations = activationEstimate(plan).transformer
     let denoiser = Denoiser(
       conditional: conditional, unconditional: unconditional, plan: plan, positions: positions(grid: plan.grid),
-      run: run,
-      cache: cache, together: Self.passesTogether(plan, activations: activations))
+      image: image, run: run, cache: cache, together: Self.passesTogether(plan, activations: activations))
     weightMemory.begin(beside: activations)
     defer { weightMemory.end() }
     for (index, level) in plan.levels.enumerated().dropFirst(state?.stepsDone ?? 0) {
@@ -149,7 +159,7 @@ extension DenoisingPipeline {
     guard let run = try hookRun(processors, passes: plan.passes) else { throw RequestError.nobodyLooks }
     let sampler = try sampler(steps: plan.levels[0].steps, grid: plan.grid)
     var watch = Stopwatch(), seconds = PhaseSeconds()
-    let clean = packed(encodeFrames(plan.frames))
+    let clean = packed(encodeFrames(plan.frames)), image = imageLatents(plan)
     var text = try encode([plan.prompt], maxSequenceLength: plan.maxSequenceLength, clipSkip: 0)
     if plan.zeroesPooledText { text.pooled = Tensor(zeros: text.pooled.shape) }
     for encoder in textEncoders { encoder.release() }
@@ -164,7 +174,8 @@ extension DenoisingPipeline {
         let noised = sampler.noised(clean, noise: noise, at: level)
         run.pass = pass
         look(
-          DenoiserInput(latents: noised, text: text, timestep: level.timestep, guidance: plan.distilledGuidance),
+          DenoiserInput(
+            latents: noised, image: image, text: text, timestep: level.timestep, guidance: plan.distilledGuidance),
           positions, hooks: run)
         try Task.checkCancellation()
         let done = sample * plan.levels.count + index + 1
@@ -188,6 +199,8 @@ extension DenoisingPipeline {
     let passes = plan.passes.filter { $0.branch == .conditional }
     guard let run = try hookRun(processors, passes: passes) else { throw RequestError.nobodyLooks }
     var watch = Stopwatch(), seconds = PhaseSeconds()
+    var noise = try NoiseSource(plan, latentShape(plan.size, batch: 1), packed)
+    let image = try start(plan, sampler(steps: plan.steps, grid: plan.grid), &noise).image
     let text = try encode(plan.prompts, maxSequenceLength: plan.maxSequenceLength, clipSkip: plan.clipSkip)
     for encoder in textEncoders { encoder.release() }
     Memory.trim()
@@ -198,7 +211,8 @@ extension DenoisingPipeline {
     for (index, (level, latents)) in zip(plan.levels, latents).enumerated() {
       run.pass = passes[index]
       look(
-        DenoiserInput(latents: latents, text: text, timestep: level.timestep, guidance: plan.guidance.distilled),
+        DenoiserInput(
+          latents: latents, image: image, text: text, timestep: level.timestep, guidance: plan.guidance.distilled),
         positions, hooks: run)
       try Task.checkCancellation()
       let state = GenerationState(stepsDone: index + 1, latents: latents, draws: 0, memory: [:])
@@ -316,8 +330,8 @@ extension DenoisingPipeline {
     func pass(_ branch: Pass.Branch) -> Pass { Pass(level, branch: branch, grid: plan.grid, batch: latents.shape[0]) }
     func input(_ text: EncodedPrompts, skipping layers: Set<Int> = []) -> DenoiserInput {
       DenoiserInput(
-        latents: latents, text: text, timestep: level.timestep, guidance: plan.guidance.distilled, skippedLayers: layers
-      )
+        latents: latents, image: denoiser.image, text: text, timestep: level.timestep,
+        guidance: plan.guidance.distilled, skippedLayers: layers)
     }
     run?.pass = pass(.conditional)
     var inputs: [(branch: Pass.Branch, input: DenoiserInput)] = [(.conditional, input(denoiser.conditional))]
@@ -378,6 +392,8 @@ private struct Denoiser<Positions> {
   let unconditional: EncodedPrompts?
   let plan: GenerationPlan
   let positions: Positions
+  /// What the transformer is shown beside the noisy latents.
+  let image: Tensor?
   let run: HookRun?
   let cache: BlockCache?
   /// The most passes that go through the blocks together.

@@ -36,6 +36,9 @@ public protocol DiffusionPipeline: Sendable {
   /// bytes.
   func encodingEstimate(_ plan: GenerationPlan, phrases: Int) -> Int
 
+  /// Roughly how long a run will take on this machine, by a short measurement.
+  func timeEstimate(_ plan: GenerationPlan) throws -> TimeEstimate
+
   /// Generates one picture or video per prompt.
   ///
   /// - Parameter state: where an earlier run of the same plan stood; nil to begin. Processors see the steps that are left.
@@ -180,6 +183,14 @@ public struct FamilySettings: Sendable {
     case classifierFree(Float)
   }
 
+  /// What the model does with a picture to start from.
+  public enum ImageUse: Sendable {
+    /// Its latents take the place of noise alone: image-to-image.
+    case noised
+    /// Videos begin with it. The model is shown it in every step and cannot do without: image-to-video.
+    case firstFrame
+  }
+
   /// As users know it.
   public var name: String
   /// Of a picture or video, and the most pixels along both sides.
@@ -197,6 +208,7 @@ public struct FamilySettings: Sendable {
   public var skipsLayers = false
   /// Whether the scale of guidance can follow the timestep.
   public var hasDynamicGuidance = false
+  public var imageUse = ImageUse.noised
   /// Of the videos it makes.
   public var framesPerSecond: Double = 1
 }

@@ -51,16 +51,18 @@ public struct GenerationRequest: Sendable {
   public init(_ prompts: String...) { self.prompts = prompts }
 }
 
-/// A picture that a run starts from, noised as far as the skipped steps would have left it.
+/// A picture that a run starts from: noised as far as the skipped steps would have left it, or, with a model that continues
+/// pictures, shown to the model as the video's first frame in every step (`FamilySettings.ImageUse`).
 ///
-/// Source: diffusers `StableDiffusion3Img2ImgPipeline`, `FluxImg2ImgPipeline`.
+/// Source: diffusers `StableDiffusion3Img2ImgPipeline`, `FluxImg2ImgPipeline`, `CogVideoXImageToVideoPipeline`.
 public struct StartingImage: Sendable {
   /// `[height, width, 3]`, `u8`; resized to the request's width × height.
   public var image: Tensor
-  /// How much is replaced, above 0 and at most 1: the share of the steps that are taken.
-  public var strength: Double
+  /// How much is replaced, above 0 and at most 1: the share of the steps that are taken. nil for 0.6, and with a model that
+  /// continues the picture, which is not replaced.
+  public var strength: Double?
 
-  public init(_ image: Tensor, strength: Double = 0.6) {
+  public init(_ image: Tensor, strength: Double? = nil) {
     self.image = image
     self.strength = strength
   }

@@ -37,6 +37,16 @@ struct NoiseSource {
       })
   }
 
+  /// A draw from a distribution for every picture, packed.
+  ///
+  /// - Parameter finish: what happens to a draw before it is packed
+  mutating func samples(_ distribution: DiagonalGaussian, _ finish: (Tensor) -> Tensor) -> Tensor {
+    concatenated(
+      generators.indices.flatMap { index in
+        (0..<generators[index].batch).map { _ in pack(finish(distribution.sample(&generators[index].generator))) }
+      })
+  }
+
   /// A draw from a distribution for every generator, packed.
   ///
   /// - Parameter finish: what happens to a draw before it is packed

@@ -2,6 +2,10 @@
 public enum RequestError: Error, Equatable, CustomStringConvertible {
   case badSize(width: Int, height: Int, multiple: Int, maximum: Int)
   case badFrames(Int, expected: String)
+  /// Of a model that makes one size.
+  case fixedSize(width: Int, height: Int, expected: FrameSize)
+  /// Of a model that continues pictures.
+  case noImage(family: String)
   case badSteps(Int)
   case badStep(Int, steps: Int)
   case noNoiseLevel
@@ -29,6 +33,9 @@ public enum RequestError: Error, Equatable, CustomStringConvertible {
     case .badSize(let width, let height, let multiple, let maximum):
       "size \(width) × \(height): expected multiples of \(multiple) between \(multiple) and \(maximum)"
     case .badFrames(let frames, let expected): "\(frames) frames: expected \(expected)"
+    case .fixedSize(let width, let height, let expected):
+      "size \(width) × \(height): expected \(expected.width) × \(expected.height), the one size with learned positions"
+    case .noImage(let family): "this \(family) continues a picture and has none: expected one to begin with (--image)"
     case .badStep(let step, let steps): "there is no step \(step), this run has steps 0 to \(steps - 1)"
     case .noNoiseLevel: "no noise level: expected at least one"
     case .nobodyLooks: "no processor looks at the picture"

@@ -74,6 +74,15 @@ extension CogVideoXSchedule {
 
     public enum Spacing: String, Sendable, Decodable { case linspace, leading, trailing }
 
+    /// How the noise that training steps add grows from `betaStart` to `betaEnd`.
+    public enum BetaSchedule: String, Sendable, Decodable {
+      /// Its square root grows linearly.
+      case scaledLinear = "scaled_linear"
+      case linear
+      /// What is left falls as a squared cosine does (arXiv 2102.09672), whatever `betaStart` and `betaEnd` are.
+      case cosine = "squaredcos_cap_v2"
+    }
+
     public var trainTimesteps = 1000
     public var betaStart = 0.00085
     public var betaEnd = 0.012
@@ -83,8 +92,9 @@ extension CogVideoXSchedule {
     public var setsAlphaToOne = true
     public var rescalesToZeroTerminalSNR = false
     public var snrShiftScale = 3.0
-    private var betaSchedule = "scaled_linear"
-    private var hasTrainedBetas = false
+    public var betaSchedule = BetaSchedule.scaledLinear
+    /// The noise of every training step, in place of a schedule's.
+    public var trainedBetas: [Double]?
 
     public init() {}
 
@@ -111,7 +121,7 @@ extension CogVideoXSchedule {
       betaStart = try value(.betaStart, betaStart)
       betaEnd = try value(.betaEnd, betaEnd)
       betaSchedule = try value(.betaSchedule, betaSchedule)
-      hasTrainedBetas = try values.contains(.trainedBetas) && !values.decodeNil(forKey: .trainedBetas)
+      trainedBetas = try values.decodeIfPresent([Double].self, forKey: .trainedBetas)
       prediction = try value(.prediction, prediction)
       spacing = try value(.spacing, spacing)
       stepsOffset = try value(.stepsOffset, stepsOffset)
@@ -124,10 +134,13 @@ extension CogVideoXSchedule {
       guard (2...1_000_000).contains(trainTimesteps) else {
         throw SchedulerError("num_train_timesteps", found: "\(trainTimesteps)", expected: "2 to 1000000")
       }
-      guard betaSchedule == "scaled_linear" else {
-        throw SchedulerError("beta_schedule", found: "'\(betaSchedule)'", expected: "'scaled_linear'")
+      if let trainedBetas {
+        guard trainedBetas.count == trainTimesteps, trainedBetas.allSatisfy({ $0 > 0 && $0 < 1 }) else {
+          throw SchedulerError(
+            "trained_betas", found: "a list of \(trainedBetas.count) numbers",
+            expected: "\(trainTimesteps) between 0 and 1, one for each of num_train_timesteps")
+        }
       }
-      guard !hasTrainedBetas else { throw SchedulerError("trained_betas", found: "a list", expected: "null") }
       guard betaStart > 0, betaStart <= betaEnd, betaEnd < 1 else {
         throw SchedulerError("beta_start", found: "\(betaStart)", expected: "0 < beta_start <= beta_end < 1")
       }
@@ -139,21 +152,41 @@ extension CogVideoXSchedule {
       }
     }
 
+    /// The reference computes in double precision from the scaled linear schedule on, and in single precision from any other.
     fileprivate func alphasCumulative() -> [Double] {
+      let isDouble = trainedBetas == nil && betaSchedule == .scaledLinear
+      func rounded(_ value: Double) -> Double { isDouble ? value : Double(Float(value)) }
       var product = 1.0
-      var alphas = linearlySpaced(betaStart.squareRoot(), betaEnd.squareRoot(), count: trainTimesteps).map { root in
-        product *= 1 - root * root
-        return product / (snrShiftScale + (1 - snrShiftScale) * product)
+      var alphas = betas().map { beta in
+        product *= rounded(1 - rounded(beta))
+        let alpha = rounded(product)
+        return rounded(alpha / rounded(snrShiftScale + rounded((1 - snrShiftScale) * alpha)))
       }
       if rescalesToZeroTerminalSNR {
-        let roots = alphas.map { $0.squareRoot() }
+        let roots = alphas.map { rounded($0.squareRoot()) }
         let (first, last) = (roots[0], roots[trainTimesteps - 1])
+        let factor = rounded(first / rounded(first - last))
         alphas = roots.map { root in
-          let scaled = (root - last) * (first / (first - last))
-          return scaled * scaled
+          let scaled = rounded(rounded(root - last) * factor)
+          return rounded(scaled * scaled)
         }
       }
       return alphas
+    }
+
+    private func betas() -> [Double] {
+      if let trainedBetas { return trainedBetas }
+      switch betaSchedule {
+      case .scaledLinear:
+        return linearlySpaced(betaStart.squareRoot(), betaEnd.squareRoot(), count: trainTimesteps).map { $0 * $0 }
+      case .linear: return linearlySpaced(betaStart, betaEnd, count: trainTimesteps)
+      case .cosine:
+        func left(_ step: Int) -> Double {
+          let angle = cos((Double(step) / Double(trainTimesteps) + 0.008) / 1.008 * .pi / 2)
+          return angle * angle
+        }
+        return (0..<trainTimesteps).map { min(1 - left($0 + 1) / left($0), 0.999) }
+      }
     }
 
     fileprivate func timesteps(_ steps: Int) throws -> [Int] {
@@ -168,11 +201,10 @@ extension CogVideoXSchedule {
       case .trailing:
         let start = Double(trainTimesteps)
         let stride = start / Double(steps)
-        // `numpy.arange` may count one more than `steps`, and takes its stride from the first two values.
+        // As `numpy.arange`, which takes its stride from the first two values. For some numbers of steps, such as 61, it
+        // counts one value more, a timestep of -1 that no model was trained on: that one is left out.
         let delta = (start - stride) - start
-        result = (0..<Int((start / stride).rounded(.up))).map {
-          Int((start + Double($0) * delta).rounded(.toNearestOrEven)) - 1
-        }
+        result = (0..<steps).map { Int((start + Double($0) * delta).rounded(.toNearestOrEven)) - 1 }
       }
       guard let first = result.first, let last = result.last, first < trainTimesteps, last >= 0 else {
         throw SchedulerError("steps", found: "\(steps)", expected: "timesteps from 0 to \(trainTimesteps - 1)")

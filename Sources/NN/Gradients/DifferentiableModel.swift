@@ -78,7 +78,7 @@ public struct PassGradient {
   /// The model's output; nil where the scalar does not depend on it.
   public let output: Tensor?
   /// Gradients in the shapes of the inputs; nil where not asked for.
-  public internal(set) var latents, promptEmbeddings, pooled: Tensor?
+  public package(set) var latents, promptEmbeddings, pooled: Tensor?
   /// Of every site asked for; zeros where the scalar does not depend on it.
   public internal(set) var sites: [Site: Tensor] = [:]
 
