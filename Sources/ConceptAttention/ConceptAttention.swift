@@ -44,7 +44,9 @@ public final class ConceptAttention: SaliencyMethod {
   }
 
   public func install(_ hooks: inout HookPlan, on model: any StreamModel) throws {
-    if let reason = options.contradiction { throw HookError.refused(processor: name, reason: reason) }
+    if let reason = options.contradiction(padding: concepts.paddingTokens) {
+      throw HookError.refused(processor: name, reason: reason)
+    }
     try takeUp(earlier)
     earlier = [:]
     let family = options.family ?? model.textFamily
@@ -77,7 +79,7 @@ public final class ConceptAttention: SaliencyMethod {
       } else {
         let scores = found.map { space.scores($0, options) } ?? probabilities(block, concepts, stream, options)
         accumulators[space, default: SaliencyAccumulator(keeping: options.keeping)]
-          .add(options.normalized(scores), layer: layer, step: pass.step, grid: pass.grid)
+          .add(options.normalized(scores, of: concepts.names.count), layer: layer, step: pass.step, grid: pass.grid)
       }
     }
   }

@@ -36,7 +36,13 @@ public struct ConceptAttentionOptions: Sendable, Equatable {
   }
 
   /// Why these settings would have no effect, or none that anybody can see; nil when they have.
-  var contradiction: String? {
+  ///
+  /// - Parameter padding: tokens of the concepts' stream that stand for no concept
+  func contradiction(padding: Int) -> String? {
+    if padding > 0, normalization == .softmaxOfMean || averaging == .vectors {
+      return "padding behind the concepts competes with them layer by layer and step by step: neither normalization "
+        + "'softmaxOfMean' nor averaging 'vectors' has that"
+    }
     if spaces.isEmpty { return "no space is chosen, so there is nothing to map" }
     if layers?.isEmpty == true { return "no layer is chosen, so there is nothing to map" }
     if steps?.isEmpty == true { return "no step is chosen, so there is nothing to map" }
@@ -78,6 +84,14 @@ public struct ConceptAttentionOptions: Sendable, Equatable {
     options.phrases = .joined
     return options
   }()
+
+  /// As the authors' code does it for CogVideoX, where it departs from the paper: concepts go through T5 padded to 16 tokens,
+  /// and vectors of zeros behind them, up to the length of a prompt, compete with them in the attention and for every spot.
+  public static let authorsCogVideoX: ConceptAttentionOptions = {
+    var options = ConceptAttentionOptions()
+    options.phrases = .padded(phraseLength: 16)
+    return options
+  }()
 }
 
 extension InspectionRequest {
@@ -94,6 +108,9 @@ extension InspectionRequest {
 public enum ConceptPhrases: Sendable, Equatable {
   /// Each alone; one vector stands for it.
   case alone(ConceptTokens)
+  /// Each alone, padded to `phraseLength` tokens; the first vector stands for it, and vectors of zeros follow the concepts
+  /// up to the length of a prompt: see `ConceptSet.padded(to:)`.
+  case padded(phraseLength: Int)
   /// All in one sentence, as the authors' code has them for Stable Diffusion 3: see `ConceptSet(_:joined:)`.
   case joined
 }

@@ -4,11 +4,15 @@ import Tensor
 /// Concepts and their vectors in the space of the model's text encoder.
 public struct ConceptSet: Sendable {
   public let names: [String]
-  /// Tokens of the concepts' stream, `[1, leadingTokens + tokensPerConcept * names.count, dim]`: one of every concept, then
-  /// another of every concept, and so on, as the parts of several text encoders follow each other in a prompt.
+  /// Tokens of the concepts' stream, `[1, leadingTokens + tokensPerConcept * names.count + paddingTokens, dim]`: one of
+  /// every concept, then another of every concept, and so on, as the parts of several text encoders follow each other in a
+  /// prompt.
   public let embeddings: Tensor
   /// Tokens in front that stand for no concept: they are attended and have no map.
   public let leadingTokens: Int
+  /// Tokens behind the concepts that stand for none: they are attended, and compete with the concepts for every spot. 0 but
+  /// for what `padded(to:)` gives.
+  public private(set) var paddingTokens = 0
   /// The vectors of a concept's tokens are averaged once attention is done.
   public let tokensPerConcept: Int
   /// For the conditioning of the concept stream, `[1, pooledDim]`; nil for the model's own choice.
@@ -57,6 +61,23 @@ public struct ConceptSet: Sendable {
     self.init(names, embeddings: rows.expanded(axis: 0), leadingTokens: span.lowerBound)
   }
 
+  /// With vectors of zeros behind, up to a number of tokens, as the authors' code has them for CogVideoX.
+  public func padded(to tokens: Int) -> ConceptSet {
+    let missing = tokens - embeddings.shape[1]
+    if missing <= 0 { return self }
+    let zeros = Tensor(zeros: [1, missing, embeddings.shape[2]])
+    var padded = ConceptSet(self, embeddings: concatenated([embeddings, zeros], axis: 1))
+    padded.paddingTokens = paddingTokens + missing
+    return padded
+  }
+
+  private init(_ set: ConceptSet, embeddings: Tensor) {
+    (names, leadingTokens, tokensPerConcept) = (set.names, set.leadingTokens, set.tokensPerConcept)
+    self.embeddings = embeddings
+    pooled = set.pooled
+    paddingTokens = set.paddingTokens
+  }
+
   /// Concepts that the model's text encoder cannot tell apart, so that their maps are the same: each with the one before it
   /// that it is the same as.
   public var indistinguishable: [(first: String, second: String)] {
@@ -67,12 +88,15 @@ public struct ConceptSet: Sendable {
     }
   }
 
-  /// One vector per concept of what attention made of the stream's tokens.
+  /// One vector per concept of what attention made of the stream's tokens, and behind them one per token of padding.
   ///
   /// - Parameter vectors: `[batch, heads, tokens, …]`
   func perConcept(_ vectors: Tensor) -> Tensor {
-    let own = vectors.narrow(2, from: leadingTokens, count: tokensPerConcept * names.count)
-    return tokensPerConcept == 1 ? own : own.unflattened(2, tokensPerConcept, names.count).mean(2)
+    let count = tokensPerConcept * names.count
+    let own = vectors.narrow(2, from: leadingTokens, count: count)
+    let concepts = tokensPerConcept == 1 ? own : own.unflattened(2, tokensPerConcept, names.count).mean(2)
+    if paddingTokens == 0 { return concepts }
+    return concatenated([concepts, vectors.narrow(2, from: leadingTokens + count, count: paddingTokens)], axis: 2)
   }
 }
 

@@ -22,6 +22,9 @@ extension DiffusionPipeline {
     switch options.phrases {
     case .alone(let tokens):
       set = try ConceptSet(encodePhrases(concepts, maxSequenceLength: maxSequenceLength), tokens: tokens)
+    case .padded(let phraseLength):
+      set = try ConceptSet(encodePhrases(concepts, maxSequenceLength: phraseLength))
+        .padded(to: maxSequenceLength ?? settings.sequenceLength)
     case .joined:
       let sentence = try encodePhrases([concepts.joined(separator: " ")], maxSequenceLength: maxSequenceLength)
       set = try ConceptSet(concepts, joined: sentence[0])

@@ -70,7 +70,11 @@ extension ConceptScaling {
 }
 
 extension ConceptAttentionOptions {
-  func normalized(_ scores: SaliencyScores) -> SaliencyScores {
-    normalization == .softmax ? scores.mapValues { $0.softmax(-2) } : scores
+  /// - Parameter concepts: how many there are; rows of padding behind them compete and are then left out
+  func normalized(_ scores: SaliencyScores, of concepts: Int) -> SaliencyScores {
+    scores.mapValues { scores in
+      let all = normalization == .softmax ? scores.softmax(-2) : scores
+      return all.shape[all.rank - 2] == concepts ? all : all.narrow(-2, from: 0, count: concepts)
+    }
   }
 }

@@ -30,6 +30,7 @@ struct ConceptOptions: ParsableArguments {
       Settings to start from. default: the model's best layers. paper: as the paper's tables were made, with layers \
       14-17, concept vectors normalised over the concepts and blurred maps, and for segment 5 samples at noise 0.5. \
       authors-sd3: as the authors' code does it for Stable Diffusion 3, concepts joined into one sentence. \
+      authors-cogvideox: as it does for CogVideoX, with vectors of zeros that compete with the concepts. \
       Options given beside it win.
       """))
   var preset: Preset = .default
@@ -62,12 +63,14 @@ struct ConceptOptions: ParsableArguments {
   enum Preset: String, ExpressibleByArgument, CaseIterable {
     case `default`, paper
     case authorsSD3 = "authors-sd3"
+    case authorsCogVideoX = "authors-cogvideox"
 
     var options: ConceptAttentionOptions {
       switch self {
       case .default: .default
       case .paper: .paper
       case .authorsSD3: .authorsSD3
+      case .authorsCogVideoX: .authorsCogVideoX
       }
     }
   }

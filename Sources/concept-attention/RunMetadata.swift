@@ -127,6 +127,7 @@ extension ConceptPhrases {
   fileprivate var name: String {
     switch self {
     case .alone(let tokens): tokens.rawValue
+    case .padded(let length): "padded, phrases to \(length)"
     case .joined: "joined"
     }
   }

@@ -62,6 +62,16 @@ import Testing
         let maps = try SafetensorsFile(path: "\(folder)/looked/maps.safetensors").tensor("average")
         #expect(maps.shape == shape, "\(source)")
       }
+      let preset = try run(
+        ["generate", "a boat on a lake", "--steps", "1", "--frames", "5", "--preset", "authors-cogvideox"], in: folder)
+      #expect(preset.status == 0, "\(preset.errors)")
+      let padded = try SafetensorsFile(path: "\(output)/maps.safetensors").tensor("average")
+      #expect(padded.shape == [2, 2, 2, 3] && padded.sum(0).amax().item < 0.9, "the padding has its share")
+      expectRefusal(
+        try run(
+          ["generate", "a boat on a lake", "--preset", "authors-cogvideox", "--normalization", "softmaxOfMean"],
+          in: folder),
+        "padding", "softmaxOfMean")
       let mean = try run(
         ["segment", "\(output)/frames", "--every", "2", "--mean-over-frames", "--concepts", "boat,lake"], in: folder)
       #expect(mean.status == 0, "\(mean.errors)")

@@ -38,6 +38,11 @@ struct CogVideoXConceptCase {
     var options = ConceptAttentionOptions(
       layers: Set(golden.config.layers.ints), steps: Set(golden.config.steps.ints))
     let maps = ConceptAttention(ConceptSet(slots, embeddings: embeddings), options: options, stream: "chosen")
+    // The preset's padding: the same stream, of which only the concepts have maps.
+    let names = (0..<count).map { "concept \($0)" }
+    let padded = ConceptSet(names, embeddings: embeddings.narrow(1, from: 0, count: count)).padded(to: slots.count)
+    #expect(padded.embeddings.isIdentical(to: embeddings) && padded.paddingTokens == slots.count - count)
+    let authors = ConceptAttention(padded, options: options, stream: "authors")
     options.steps = nil
     options.keeping = [.steps]
     let everyStep = ConceptAttention(ConceptSet(slots, embeddings: embeddings), options: options)
@@ -45,12 +50,13 @@ struct CogVideoXConceptCase {
     let latents = try #require(inputs["latents"]).shape
     let grid = model.grid(frames: latents[1], height: latents[3], width: latents[4])
     let pass = Pass(steps: schedule.timesteps.count, grid: grid, batch: 2)
-    let run = try HookRun([maps, everyStep, spy], on: model, pass: pass)
+    let run = try HookRun([maps, authors, everyStep, spy], on: model, pass: pass)
     var outputs = try denoise(run)
     try run.finish()
     outputs.merge(spy.outputs()) { $1 }
     // Of the conditional half.
     outputs["saliency_maps"] = own(try maps.maps().average, count)
+    #expect(try authors.maps().average[1].isIdentical(to: #require(outputs["saliency_maps"])))
     outputs["saliency_per_step"] = stacked(
       try everyStep.maps().byStep.sorted { $0.key < $1.key }.map { own($0.value, count).flattened(from: 1) })
     outputs["timesteps"] = Tensor(schedule.timesteps.map { Float($0) })

@@ -1,3 +1,4 @@
+import EmbeddedModels
 import Formats
 import Foundation
 import Models

@@ -21,8 +21,8 @@ func checkPipelineWithoutT5(_ golden: GoldenCase) throws {
 func checkImageToImage(_ golden: GoldenCase) throws {
   let pipeline: any DenoisingPipeline = try denoisingPipeline(golden.path(try #require(golden.config.pipeline.string)))
   var request = try request(golden.config.call)
-  request.startingImage = StartingImage(
-    try #require(try golden.inputs()["image_u8"]), strength: try #require(golden.config.call.strength.double))
+  let strength: Double = try #require(golden.config.call.strength.double)
+  request.startingImage = StartingImage(try #require(try golden.inputs()["image_u8"]), strength: strength)
   var latents: [Tensor] = []
   let result = try pipeline.generate(request, processors: []) { step in
     latents.append(step.latents)

@@ -158,7 +158,7 @@ struct VectorAccumulator {
     for layer in concepts.keys.sorted() {
       guard let concept = concepts[layer]?.value, let image = images[layer]?.value else { continue }
       let scores = space.scores(SaliencyVectors(concepts: concept, image: image, scale: scale), options)
-      accumulator.add(options.normalized(scores), layer: layer, step: 0, grid: grid)
+      accumulator.add(options.normalized(scores, of: scores.together.shape[1]), layer: layer, step: 0, grid: grid)
     }
     return accumulator
   }

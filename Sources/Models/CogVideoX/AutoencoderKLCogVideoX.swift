@@ -127,9 +127,10 @@ extension AutoencoderKLCogVideoX: LatentCodec {
   public func frames(of latents: Tensor) -> Tensor { decode(latents.transposed(1, 2)).transposed(1, 2) }
 
   public func decodedPixels(_ size: FrameSize) -> Int {
-    guard isTiled(size) else { return size.frames * size.height * size.width }
+    let frames = frames(ofLatents: latentFrames(of: size.frames))
+    guard isTiled(size) else { return frames * size.height * size.width }
     let tiling = tiling(scale: scale, to: 1)
-    return size.frames * tiling.rows.covered(size.height / scale) * tiling.columns.covered(size.width / scale) * scale
+    return frames * tiling.rows.covered(size.height / scale) * tiling.columns.covered(size.width / scale) * scale
       * scale
   }
 
