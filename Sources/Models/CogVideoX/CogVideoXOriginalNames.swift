@@ -43,8 +43,7 @@ public struct CogVideoXOriginalNames: OriginalNames {
     let words = module.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
     // LoRA files in the names of diffusers' pipelines begin with `transformer.`, which is then taken away.
     if words.first == "layers" { return targets(of: "transformer.\(module)") }
-    guard words.count > 2, let layer = Self.layer(words[2]) else { return [] }
-    if words[0] == "transformer", words[1] == "layers" {
+    if words.count > 3, words[0] == "transformer", words[1] == "layers", let layer = Self.layer(words[2]) {
       return targets(layer, Self.block[words.dropFirst(3).joined(separator: ".")] ?? [])
     }
     guard words.count > 3, words[0] == "mixins", words[1] == "adaln_layer", let layer = Self.layer(words[3]) else {
