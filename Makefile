@@ -11,7 +11,7 @@ swift_files := Package.swift Benchmarks/Package.swift Sources Tests Benchmarks/S
 bench := Benchmarks/.build/release/bench
 quiet_build := swift build -c release --quiet
 
-.PHONY: help setup build install demo demo-video test test-explorer examples sanitize fuzz bench bench-peers peer-check bench-build bench-check docs format lint clean
+.PHONY: help setup build install demo demo-video test test-explorer examples sanitize fuzz bench bench-peers bench-ggml peer-check bench-build bench-check docs format lint clean
 
 help:
 	@echo 'make demo         a picture and its concept maps by the model that comes along, into demo/'
@@ -21,6 +21,7 @@ help:
 	@echo 'make test-explorer  try the explorer in a browser without a window, beside a crowd and malformed requests (Python, Chromium)'
 	@echo 'make bench        measure the operations on the shapes of real models'
 	@echo 'make bench-peers  the same in turns with PyTorch (PEER_PYTHON names its Python), as a table'
+	@echo 'make bench-ggml   products in turns with ggml, built from the checkout that GGML names (cmake, a C++ compiler, NumPy)'
 	@echo 'make install      program, embedded models and shell completions below PREFIX (/usr/local unless given)'
 	@echo 'make sanitize     the tests of kernels and files under AddressSanitizer, UndefinedBehaviorSanitizer, ThreadSanitizer'
 	@echo 'make fuzz         changed files into every reader, under AddressSanitizer, for FUZZ_SECONDS (60)'
@@ -90,6 +91,10 @@ bench: bench-build
 
 bench-peers: peer-check bench-build
 	@$(bench) peers --peer-command '$(PEER_PYTHON) Benchmarks/peers/torch_bench.py' $(BENCH_ARGS)
+
+bench-ggml: bench-build
+	@test -n "$(GGML)" || { echo 'GGML names no checkout: git clone https://github.com/ggml-org/ggml; make bench-ggml GGML=ggml' >&2; exit 1; }
+	@$(bench) peers --peer-command '$(PEER_PYTHON) Benchmarks/peers/ggml_bench.py --checkout $(GGML)' $(if $(BENCH_ARGS),$(BENCH_ARGS),--filter linear)
 
 peer-check:
 	@$(PEER_PYTHON) -c 'import torch, numpy, safetensors' 2>/dev/null || { \

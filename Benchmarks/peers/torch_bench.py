@@ -8,39 +8,19 @@ In turn: torch_bench.py --serve [--threads N] [--compile]
 
 Inputs are the same numbers as ours (see Inputs.swift), contiguous, and reused by every run.
 """
-import argparse
-import json
 import math
 import os
-import pathlib
-import re
-import statistics
-import sys
 import tempfile
-import time
 
-CASES = pathlib.Path(__file__).resolve().parent.parent / "cases.json"
+import protocol
+from protocol import Probed
 
-
-def parse_arguments():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cases", default=CASES)
-    parser.add_argument("--filter", action="append", default=[])
-    parser.add_argument("--dtype")
-    parser.add_argument("--slow", action="store_true")
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--runs", type=int, default=20)
-    parser.add_argument("--seconds", type=float, default=3.0)
-    parser.add_argument("--compile", action="store_true", help="through torch.compile (needs a C++ compiler)")
-    parser.add_argument("--serve", action="store_true")
-    return parser.parse_args()
-
-
-arguments = parse_arguments()
+parser = protocol.parser(__doc__)
+parser.add_argument("--compile", action="store_true", help="through torch.compile (needs a C++ compiler)")
+arguments = parser.parse_args()
 # Before the import: MKL and OpenMP read them once.
 os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(arguments.threads)
 
-import numpy  # noqa: E402
 import torch  # noqa: E402
 import torch.nn.functional as F  # noqa: E402
 
@@ -48,27 +28,10 @@ DTYPES = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}
 
 
 def values(shape, seed, scale=1.0, dtype=torch.float32):
-    """Inputs.values: the finaliser of MurmurHash3 over index and seed, evenly spread over [-scale, scale)."""
-    count = math.prod(shape)
-    result = numpy.empty(count, numpy.float32)
-    for start in range(0, count, 1 << 22):
-        end = min(count, start + (1 << 22))
-        h = numpy.arange(start, end, dtype=numpy.uint32)
-        h += numpy.uint32(seed * 0x9E3779B9 & 0xFFFFFFFF)
-        h = (h ^ (h >> numpy.uint32(16))) * numpy.uint32(0x85EBCA6B)
-        h = (h ^ (h >> numpy.uint32(13))) * numpy.uint32(0xC2B2AE35)
-        h ^= h >> numpy.uint32(16)
-        unit = (h >> numpy.uint32(8)).astype(numpy.float32) * numpy.float32(2.0**-23) - numpy.float32(1)
-        result[start:end] = unit * numpy.float32(scale)
-    return torch.from_numpy(result).reshape(shape).to(dtype)
+    return torch.from_numpy(protocol.values(shape, seed, scale)).to(dtype)
 
 
 # Every operation returns a function of no arguments; its result, or what `Probed` says, is probed.
-class Probed:
-    """A function whose result is not what is compared."""
-
-    def __init__(self, run, describe):
-        self.run, self.describe = run, describe
 
 
 def linear(s, dtype):
@@ -259,100 +222,14 @@ OPERATIONS = {
 }  # fmt: skip
 
 
-def load_cases(path):
-    cases = {}
-    for entry in json.load(open(path))["cases"]:
-        for dtype in entry["dtypes"]:
-            cases[f"{entry['operation']}/{entry['label']}/{dtype}"] = (entry, dtype)
-    return cases
-
-
-class Subject:
-    """A case made ready: inputs made, result probed, warmed up."""
-
-    def __init__(self, entry, dtype, seconds):
-        made = OPERATIONS[entry["operation"]](entry["sizes"], dtype)
-        self.run = made.run if isinstance(made, Probed) else made
-        describe = made.describe if isinstance(made, Probed) else lambda result: result
-        if arguments.compile and not isinstance(made, Probed):
-            self.run = torch.compile(self.run)
-        flat = describe(self.run()).reshape(-1)
-        count = flat.numel()
-        self.probe = [float(flat[(j * 2654435761 + 12345) % count]) for j in range(12)]
-        del flat
-        start, runs = time.perf_counter(), 0
-        while time.perf_counter() - start < seconds / 20 or (runs < 2 and time.perf_counter() - start < seconds / 3):
-            self.run()
-            runs += 1
-
-    def measure(self, runs, seconds):
-        """Seconds per run; the same rule as Budget.measure."""
-        samples, total = [], 0.0
-        while not samples or (total < seconds and (len(samples) < runs or total < seconds / 10)):
-            start = time.perf_counter()
-            self.run()
-            samples.append(time.perf_counter() - start)
-            total += samples[-1]
-        return samples
-
-
-def record(name, subject, samples, with_samples):
-    milliseconds = sorted(sample * 1e3 for sample in samples)
-    place = 0.9 * (len(milliseconds) - 1)
-    low = int(place)
-    high = min(low + 1, len(milliseconds) - 1)
-    result = {
-        "case": name,
-        "implementation": IMPLEMENTATION,
-        "threads": torch.get_num_threads(),
-        "runs": len(milliseconds),
-        "min_ms": milliseconds[0],
-        "median_ms": statistics.median(milliseconds),
-        "p90_ms": milliseconds[low] + (milliseconds[high] - milliseconds[low]) * (place - low),
-        "probe": subject.probe,
-    }
-    if with_samples:
-        result["samples_ms"] = [sample * 1e3 for sample in samples]
-    return result
-
-
-def serve(cases, answers):
-    print(json.dumps({"implementation": IMPLEMENTATION}), file=answers, flush=True)
-    name, subject = None, None
-    for line in sys.stdin:
-        request = json.loads(line)
-        try:
-            if request["case"] != name:
-                name, subject = None, None  # the case before is freed first
-                subject = Subject(*cases[request["case"]], request["seconds"])
-                name = request["case"]
-            answer = record(name, subject, subject.measure(request["runs"], request["seconds"]), True)
-        except Exception as error:  # any failure of a case is an answer; the next case may work
-            answer = {"error": f"{type(error).__name__}: {error}"}
-        print(json.dumps(answer), file=answers, flush=True)
-
-
-def run_alone(cases):
-    for name, (entry, dtype) in cases.items():
-        if entry["operation"] not in OPERATIONS:  # PyTorch has none like it
-            continue
-        if entry.get("slow") and not arguments.slow and name not in arguments.filter:
-            continue
-        if arguments.dtype not in (None, dtype):
-            continue
-        if arguments.filter and not any(re.search(pattern, name) for pattern in arguments.filter):
-            continue
-        subject = Subject(entry, dtype, arguments.seconds)
-        print(json.dumps(record(name, subject, subject.measure(arguments.runs, arguments.seconds), False)), flush=True)
+def make(operation, sizes, dtype):
+    if operation not in OPERATIONS:
+        return None
+    made = OPERATIONS[operation](sizes, dtype)
+    return torch.compile(made) if arguments.compile and not isinstance(made, Probed) else made
 
 
 torch.set_num_threads(arguments.threads)
 torch.set_grad_enabled(False)
-IMPLEMENTATION = f"PyTorch {torch.__version__}" + (" compiled" if arguments.compile else "")
-# Libraries may print; the records keep the real standard output to themselves.
-ANSWERS, sys.stdout = sys.stdout, sys.stderr
-if arguments.serve:
-    serve(load_cases(arguments.cases), ANSWERS)
-else:
-    sys.stdout = ANSWERS
-    run_alone(load_cases(arguments.cases))
+implementation = f"PyTorch {torch.__version__}" + (" compiled" if arguments.compile else "")
+protocol.Script(arguments, implementation, torch.get_num_threads(), make).main()

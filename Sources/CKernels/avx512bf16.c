@@ -6,5 +6,8 @@
 #define CK_LEVEL CK_LEVEL_AVX512BF16
 #include "isa_body.inc"
 #pragma clang attribute pop
-const ck_isa ck_isa_avx512bf16 = CK_ISA_TABLE("avx512bf16");
+// Products in integers are those of avx512.
+extern const ck_gemm_ops integer_ops_avx512, integer_ops_avx512_vnni;
+const ck_isa ck_isa_avx512bf16 = CK_ISA_TABLE("avx512bf16", integer_ops_avx512);
+const ck_isa ck_isa_avx512bf16_vnni = CK_ISA_TABLE("avx512bf16", integer_ops_avx512_vnni);
 #endif

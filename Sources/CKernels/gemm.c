@@ -56,7 +56,8 @@ static void run_slab(const ck_gemm_ops *ops, ck_gemm_plan *plan) {
 
 bool ck_gemm_run(const ck_gemm_ops *ops, ck_gemm_plan *plan, ck_gemm_fill_rows *fill, const void *context) {
   const size_t rows = plan->rows;
-  plan->steps = plan->dot ? ck_gemm_ceil_div(plan->depth, 2) : plan->depth;
+  if (ops->group_steps) plan->steps = ck_gemm_ceil_div(plan->depth, 32) * ops->group_steps;
+  else plan->steps = plan->dot ? ck_gemm_ceil_div(plan->depth, 2) : plan->depth;
   plan->step_blocks = maximum(1, ck_gemm_ceil_div(plan->steps, ops->block_steps));
   plan->skinny_rows = ops->skinny_height(plan);
   const size_t slab_limit = minimum(max_slab_rows, maximum(ops->tile_rows, max_packed_words / maximum(1, plan->steps)));
@@ -148,7 +149,9 @@ bool ck_gemm(const ck_isa *isa, const ck_gemm_args *args) {
       .pictures = 1,
       .dot = isa->gemm->has_dot && args->b_type == ck_gemm_bf16 && args->a_type != ck_gemm_f16,
   };
-  return widen_bias(args, &plan.bias) && ck_gemm_run(isa->gemm, &plan, fill_from_segments, args);
+  const bool integers = args->may_quantize && ck_gemm_is_blocks(args->b_type) && isa->gemm_integer;
+  const ck_gemm_ops *ops = integers ? isa->gemm_integer : isa->gemm;
+  return widen_bias(args, &plan.bias) && ck_gemm_run(ops, &plan, fill_from_segments, args);
 }
 
 typedef struct {

@@ -8,6 +8,9 @@
 // The bounds every table keeps to, so that the planner can size its scratch.
 enum { ck_gemm_max_tile_rows = 16, ck_gemm_max_tile_columns = 64 };
 
+// Words of a row of A behind the codes of a group, in products in integers (integer.inc).
+enum { ck_gemm_integer_extras = 4 };
+
 // One row of A with everything its results need.
 typedef struct ck_gemm_row {
   const char *a;
@@ -38,7 +41,7 @@ typedef struct ck_gemm_plan {
 
   // The partition.
   bool dot;                                    // multiply in bf16 pairs
-  size_t steps, step_blocks;                   // k or pairs of k, and how many blocks of them
+  size_t steps, step_blocks;                   // words of a row of A, and how many blocks of them
   size_t skinny_rows;                          // rows padded to a height of gemm_skinny.inc; 0 on the general path
   size_t tiles;                                // row tiles of the slab, of nearly equal height
   size_t tiles_per_chunk, row_chunks;
@@ -49,6 +52,7 @@ typedef struct ck_gemm_plan {
 
 typedef struct ck_gemm_ops {
   size_t tile_rows, tile_columns, block_steps;
+  size_t group_steps;  // in products in integers, words of a group of 32 values; else 0
   bool has_dot;
   size_t (*skinny_height)(const ck_gemm_plan *plan);      // 0 where the plan takes the general path
   void (*pack_a)(const ck_gemm_plan *plan, size_t tile);  // one row tile, all of k

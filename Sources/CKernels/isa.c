@@ -6,6 +6,7 @@
 extern const ck_isa ck_isa_generic;
 #if defined(__x86_64__)
 extern const ck_isa ck_isa_avx2, ck_isa_avx512, ck_isa_avx512bf16;
+extern const ck_isa ck_isa_avx2_vnni, ck_isa_avx512_vnni, ck_isa_avx512bf16_vnni;
 #endif
 
 #if defined(__x86_64__)
@@ -14,23 +15,26 @@ extern const ck_isa ck_isa_avx2, ck_isa_avx512, ck_isa_avx512bf16;
 static bool slow_bf16_dot(void) { return __builtin_cpu_is("intel") && __builtin_cpu_supports("avx512fp16"); }
 #endif
 
-size_t ck_isa_available(const ck_isa **tables, size_t capacity) {
+size_t ck_isa_available(const ck_isa **tables, size_t capacity, bool vnni) {
   size_t n = 0;
 #define ADD(isa) \
   if (n < capacity) tables[n++] = &(isa)
+#define ADD_EITHER(vnni, isa) ADD(*(vnni ? &isa##_vnni : &isa))
   ADD(ck_isa_generic);
 #if defined(__x86_64__)
   __builtin_cpu_init();
   if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") || !__builtin_cpu_supports("bmi2")) return n;
-  ADD(ck_isa_avx2);
+  ADD_EITHER(vnni && __builtin_cpu_supports("avxvnni"), ck_isa_avx2);
   if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
       !__builtin_cpu_supports("avx512vl") || !__builtin_cpu_supports("avx512dq"))
     return n;
+  vnni = vnni && __builtin_cpu_supports("avx512vnni");
   const bool bf16 = __builtin_cpu_supports("avx512bf16"), bf16_last = bf16 && !slow_bf16_dot();
-  if (bf16 && !bf16_last) ADD(ck_isa_avx512bf16);
-  ADD(ck_isa_avx512);
-  if (bf16_last) ADD(ck_isa_avx512bf16);
+  if (bf16 && !bf16_last) ADD_EITHER(vnni, ck_isa_avx512bf16);
+  ADD_EITHER(vnni, ck_isa_avx512);
+  if (bf16_last) ADD_EITHER(vnni, ck_isa_avx512bf16);
 #endif
 #undef ADD
+#undef ADD_EITHER
   return n;
 }

@@ -17,8 +17,15 @@
 #define CK_LEVEL_AVX512 2
 #define CK_LEVEL_AVX512BF16 3
 
-#define CK_ISA_TABLE(isa_name)                                                                         \
+// Ways to multiply bytes: see integer_tile.inc.
+#define INT_PAIRS 0
+#define INT_MADDUBS 1
+#define INT_DOT 2
+
+// `integer_ops` is the table of products in integers.
+#define CK_ISA_TABLE(isa_name, integer_ops)                                                            \
   {                                                                                                    \
-    .name = isa_name, .gemm = &CK(gemm_ops), .attention = &CK(attention_ops), .rows = &CK(row_ops),    \
-    .elementwise = &CK(elementwise_ops), .convert = &CK(convert_ops), .gradient = &CK(gradient_ops),         \
+    .name = isa_name, .gemm = &CK(gemm_ops), .gemm_integer = &(integer_ops),                           \
+    .attention = &CK(attention_ops), .rows = &CK(row_ops), .elementwise = &CK(elementwise_ops),        \
+    .convert = &CK(convert_ops), .gradient = &CK(gradient_ops),                                        \
   }

@@ -7,7 +7,8 @@ import CKernels
 /// The kernels compiled for one instruction set.
 ///
 /// The best set of this CPU is chosen at run time; the environment variable `CK_ISA` (`generic`, `avx2`, `avx512`,
-/// `avx512bf16`) forces another for a whole run, `Kernels.with(_:)` for one closure.
+/// `avx512bf16`) forces another for a whole run, `Kernels.with(_:)` for one closure. Where the CPU has VNNI, integer products
+/// of any set use it; `CK_VNNI=0` leaves it out.
 public struct Kernels: Sendable, CustomStringConvertible {
   public let name: String
   nonisolated(unsafe) package let table: UnsafePointer<ck_isa>  // points to constant data
@@ -15,11 +16,16 @@ public struct Kernels: Sendable, CustomStringConvertible {
   public var description: String { name }
 
   /// The sets this CPU can run, slowest first. `generic` is always among them.
-  public static let available: [Kernels] = {
+  public static let available = tables(vnni: getenv("CK_VNNI").map { String(cString: $0) } != "0")
+
+  /// Every set with and without VNNI, for tests: two of the same name compute the same bits.
+  package static let variants = available + tables(vnni: false)
+
+  private static func tables(vnni: Bool) -> [Kernels] {
     var tables = [UnsafePointer<ck_isa>?](repeating: nil, count: 8)
-    let count = ck_isa_available(&tables, tables.count)
+    let count = ck_isa_available(&tables, tables.count, vnni)
     return tables.prefix(count).compactMap { $0 }.map { Kernels(name: String(cString: $0.pointee.name), table: $0) }
-  }()
+  }
 
   public static func named(_ name: String) -> Kernels? { available.first { $0.name == name } }
 

@@ -34,6 +34,19 @@ struct StridedLoop: Sendable {
     rows = inner.extent == 0 ? 0 : outerShape.reduce(1, *)
   }
 
+  /// The plane in which operand 0 runs along rows and operand 1 along columns, if there is one that is worth it: its rows,
+  /// operand 0's step between them, and the loop over everything else.
+  var transposition: (rows: Int, rowStep: Int, others: StridedLoop)? {
+    guard innerStrides.count == 2, innerStrides[0] == 1, innerStrides[1] != 1, innerCount >= 4,
+      let axis = outerShape.indices.first(where: { outerStrides[$0][1] == 1 && outerShape[$0] >= 4 })
+    else { return nil }
+    let rest = outerShape.indices.filter { $0 != axis }
+    let others = StridedLoop(
+      shape: rest.map { outerShape[$0] },
+      strides: [0, 1].map { operand in rest.map { outerStrides[$0][operand] } })
+    return (outerShape[axis], outerStrides[axis][0], others)
+  }
+
   /// Calls `body` once per row with every operand's offset of the row's first element, in elements. Long walks are
   /// split over the thread pool: rows must not depend on each other.
   func forEachRow(_ body: (UnsafePointer<Int>) -> Void) {

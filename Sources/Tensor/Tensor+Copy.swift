@@ -1,3 +1,5 @@
+import CKernels
+
 #if canImport(Glibc)
   import Glibc
 #endif
@@ -42,6 +44,16 @@ extension StridedLoop {
     let targetStride = innerStrides[0] * size, originStride = innerStrides[1] * size
     if targetStride == size, originStride == size {
       forEachRow { offsets in memcpy(target + offsets[0] * size, origin + offsets[1] * size, count * size) }
+      return
+    }
+    if let (planeRows, step, others) = transposition {
+      others.forEachRow { offsets in
+        for i in 0..<others.innerCount {
+          let to = offsets[0] + i * others.innerStrides[0], from = offsets[1] + i * others.innerStrides[1]
+          ck_transpose(
+            size, planeRows, count, target + to * size, step * size, origin + from * size, originStride)
+        }
+      }
       return
     }
     forEachRow { offsets in

@@ -114,6 +114,7 @@ private struct MatrixProduct {
     var result = Tensor(zeros: shape, dtype: .f64)
     guard result.count > 0, depth > 0 else { return result }
     let target = result.freshPointer(as: Double.self)
+    BLAS.prepare()
     withExtendedLifetime((a, b)) {
       forEachMatrix(a, b, result) { at in
         cblas_dgemm(

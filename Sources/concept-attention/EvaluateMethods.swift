@@ -119,6 +119,7 @@ struct MethodEvaluation {
     }
     if method.needsModel {
       parts.append("model \(model.model) \(model.transformer ?? "") \(model.dtype?.rawValue ?? "")")
+      parts.append("compute \((model.compute ?? .automatic).rawValue)")
       if !model.lora.isEmpty { parts.append("lora \(model.lora.map { "\($0.file.path) \($0.file.strength)" })") }
     }
     return parts.joined(separator: "; ")

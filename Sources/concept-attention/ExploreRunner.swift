@@ -149,7 +149,7 @@ extension ModelOptions {
     for (name, value) in [
       ("transformer", transformer), ("autoencoder", autoencoder), ("clip-l", textEncoders.clipL),
       ("clip-g", textEncoders.clipG), ("t5", textEncoders.t5), ("dtype", dtype?.rawValue),
-      ("threads", threads.map { "\($0)" }),
+      ("compute", compute?.rawValue), ("threads", threads.map { "\($0)" }),
     ] {
       if let value { arguments.append("--\(name)=\(value)") }
     }

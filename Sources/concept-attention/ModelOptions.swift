@@ -60,6 +60,14 @@ struct ModelOptions: ParsableArguments {
       """))
   var noCache = false
 
+  @Option(
+    help: ArgumentHelp(
+      """
+      How activations meet weights narrower than f32: float (as they are), bf16 (may be rounded to bf16), int8 (to 8 bits \
+      where weights are quantised in blocks). The fastest on this CPU unless given.
+      """, valueName: "precision"))
+  var compute: ComputePrecision?
+
   @Option(help: ArgumentHelp("CPUs to use; all that this process may use unless given.", valueName: "count"))
   var threads: Int?
 
@@ -94,10 +102,13 @@ struct ModelOptions: ParsableArguments {
 
   func open() throws -> any DiffusionPipeline {
     if let threads { Threads.count = threads }
+    if let compute { ComputePrecision.standard = compute }
     let folder = try folder()
     return try ModelFamily(of: folder).open(folder, checkpoint(folder))
   }
 }
+
+extension ComputePrecision: ExpressibleByArgument {}
 
 /// Text encoders in single files, as they come beside a transformer's.
 struct TextEncoderOptions: ParsableArguments {

@@ -86,6 +86,7 @@ struct RunMetadata: Encodable, Sendable {
   struct Program: Encodable {
     var version = programVersion
     var instructionSet = Kernels.current.name
+    var compute = ComputePrecision.current.rawValue
     var threads = Threads.count
     var system = ProcessInfo.processInfo.operatingSystemVersionString
   }

@@ -117,7 +117,7 @@ enum TinyFlux {
   }
 }
 
-/// Writes GGUF files of plain and `Q8_0` tensors.
+/// Writes GGUF files of plain and block-quantised tensors.
 struct GGUFSketch {
   private var directory: [UInt8] = []
   private var data: [UInt8] = []
@@ -127,7 +127,7 @@ struct GGUFSketch {
     withUnsafeBytes(of: value.littleEndian) { Array($0) }
   }
 
-  /// - Parameter type: 0 for F32, 1 for F16, 8 for Q8_0, whose last axis must be a multiple of 32
+  /// - Parameter type: 0 for F32, 1 for F16, else a `QuantizedMatrix.Format`, of whose blocks the last axis has whole ones
   mutating func add(_ name: String, _ tensor: Tensor, type: UInt32) {
     directory += Self.little(UInt64(name.utf8.count)) + Array(name.utf8) + Self.little(UInt32(tensor.rank))
     directory += tensor.shape.reversed().flatMap { Self.little(UInt64($0)) }
@@ -135,19 +135,10 @@ struct GGUFSketch {
     switch type {
     case 0: data += tensor.converted(to: .f32).bytes
     case 1: data += tensor.converted(to: .f16).bytes
-    default: data += Self.quantized(tensor.floats)
+    default: data += BlockQuantizer(format: .init(rawValue: type) ?? .q8_0).bytes(tensor.floats)
     }
     data += [UInt8](repeating: 0, count: (32 - data.count % 32) % 32)
     count += 1
-  }
-
-  private static func quantized(_ values: [Float]) -> [UInt8] {
-    stride(from: 0, to: values.count, by: 32).flatMap { start -> [UInt8] in
-      let block = values[start..<start + 32]
-      let scale = Float16((block.map { abs($0) }.max() ?? 0) / 127)
-      let codes = block.map { scale == 0 ? 0 : Int8(max(-127, min(127, ($0 / Float(scale)).rounded()))) }
-      return little(scale.bitPattern) + codes.map { UInt8(bitPattern: $0) }
-    }
   }
 
   var bytes: [UInt8] {

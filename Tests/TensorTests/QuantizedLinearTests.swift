@@ -3,37 +3,17 @@ import TestSupport
 import Testing
 
 @Suite struct QuantizedLinearTests {
-  /// Blocks of every code there is; scales are small numbers, as in a file.
-  static func matrix(_ format: QuantizedMatrix.Format, rows: Int, columns: Int, seed: UInt64) -> QuantizedMatrix {
-    let count = rows * columns / format.blockSize * format.blockBytes
-    var state = seed
-    var bytes = (0..<count).map { _ in
-      state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-      return UInt8(truncatingIfNeeded: state >> 56)
-    }
-    let scales: [Int] =
-      switch format {
-      case .q4_0, .q5_0, .q8_0: [0]
-      case .q4_1, .q5_1, .q4_K, .q5_K: [0, 2]
-      case .q2_K: [80, 82]
-      case .q3_K: [108]
-      case .q6_K: [208]
-      }
-    for block in stride(from: 0, to: count, by: format.blockBytes) {
-      // Halves between 2^-7 and 2^-3, of either sign.
-      for at in scales { bytes[block + at + 1] = bytes[block + at + 1] & 0x8F | 0x20 }
-    }
-    let tensor = Tensor(scalars: bytes, shape: [count])
-    return QuantizedMatrix(format: format, shape: [rows, columns], storage: tensor.storage)
+  private func withFloats<Result>(_ kernels: Kernels, _ body: () -> Result) -> Result {
+    Kernels.with(kernels) { ComputePrecision.with(.float, body) }
   }
 
   @Test(arguments: Kernels.available, QuantizedMatrix.Format.allCases)
   func everyRowHasTheBitsOfAProductWithTheUnpackedMatrix(_ kernels: Kernels, _ format: QuantizedMatrix.Format) {
     var numbers = TestNumbers(seed: 5)
     for (columns, depth) in [(1, 256), (7, 512), (17, 256), (53, 768)] {
-      let weight = Self.matrix(format, rows: columns, columns: depth, seed: UInt64(columns))
+      let weight = QuantizedMatrix.sketch(format, rows: columns, columns: depth, seed: UInt64(columns))
       let wide = weight.dequantized(), bias = numbers.tensor(columns), x = numbers.tensor(33, depth)
-      Kernels.with(kernels) {
+      withFloats(kernels) {
         let expected = Tensor.linear(x, weight: wide, bias: bias, activation: .silu)
         for rows in Array(1...17) + [33] {
           let some = LinearInput(x.narrow(0, from: 0, count: rows))
@@ -48,11 +28,11 @@ import Testing
   @Test(arguments: Kernels.available, [QuantizedMatrix.Format.q8_0, .q4_0, .q4_K, .q5_K, .q6_K, .q5_1])
   func aPartOfTheColumnsMayEndOrBeginWithinABlock(_ kernels: Kernels, _ format: QuantizedMatrix.Format) {
     var numbers = TestNumbers(seed: 6)
-    let weight = Self.matrix(format, rows: 19, columns: 768, seed: 9), wide = weight.dequantized()
+    let weight = QuantizedMatrix.sketch(format, rows: 19, columns: 768, seed: 9), wide = weight.dequantized()
     for part in [0..<1, 0..<47, 256..<511, 256..<768, 33..<600, 0..<0] {
       for rows in [1, 3, 16, 20] {
         let x = numbers.tensor(rows, part.count)
-        let (result, expected) = Kernels.with(kernels) {
+        let (result, expected) = withFloats(kernels) {
           (
             Tensor.linear([LinearInput(x)], weight: weight, columns: part)[0],
             Tensor.linear(x, weight: wide.narrow(1, from: part.lowerBound, count: part.count))

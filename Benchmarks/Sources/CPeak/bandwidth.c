@@ -7,7 +7,7 @@
 #include "CPeak.h"
 #include "team.h"
 
-enum { repeats = 5, page = 4096 };
+enum { repeats = 5, page = 4096 };  // at least so many
 
 typedef uint64_t lanes __attribute__((vector_size(64)));
 
@@ -61,24 +61,25 @@ static char *allocate(size_t bytes) {
   return base;
 }
 
-static double best_rate(size_t threads, span_t span, team_fn pass, size_t bytes_moved) {
-  double best = 0;
-  for (int i = 0; i < repeats; i++) {
-    const double rate = (double)bytes_moved / team_run(&threads, pass, &span);
+static double best_rate(size_t threads, span_t span, team_fn pass, size_t bytes_moved, double seconds) {
+  double best = 0, spent = 0;
+  for (int i = 0; i < repeats || spent < seconds; i++) {
+    const double time = team_run(&threads, pass, &span), rate = (double)bytes_moved / time;
+    spent += time;
     if (rate > best) best = rate;
   }
   return best;
 }
 
-cpeak_bandwidth cpeak_memory(size_t threads, size_t bytes) {
+cpeak_bandwidth cpeak_memory(size_t threads, size_t bytes, double seconds) {
   const size_t half = bytes / 2 / page * page;
   char *base = allocate(2 * half);
   if (!base) return (cpeak_bandwidth){0, 0};
   span_t copied = {.source = base, .target = base + half, .bytes = half}, all = {.source = base, .bytes = 2 * half};
   team_run(&threads, touch, &copied);
   const cpeak_bandwidth result = {
-    .read = best_rate(threads, all, read_all, 2 * half),
-    .copy = best_rate(threads, copied, copy_all, 2 * half),
+    .read = best_rate(threads, all, read_all, 2 * half, seconds),
+    .copy = best_rate(threads, copied, copy_all, 2 * half, seconds),
   };
   munmap(base, 2 * half);
   return result;

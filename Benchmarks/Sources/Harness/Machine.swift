@@ -10,8 +10,8 @@ public struct Machine: Sendable, Codable {
   public var threads: Int
   /// Multiply-adds on registers, 10⁹ operations per second.
   public var peakF32: Double
-  /// Dot products of bf16 pairs; nil on a CPU without such an instruction.
-  public var peakBF16: Double?
+  /// Dot products of bf16 pairs, and of four bytes; nil on a CPU without such an instruction.
+  public var peakBF16, peakInt8: Double?
   /// Memory beyond the caches, 10⁹ bytes per second; a copy counts bytes read and bytes written.
   public var readBandwidth, copyBandwidth: Double
 
@@ -19,15 +19,19 @@ public struct Machine: Sendable, Codable {
     case cpu, threads
     case peakF32 = "peak_f32_gflops"
     case peakBF16 = "peak_bf16_dot_gflops"
+    case peakInt8 = "peak_int8_dot_gops"
     case readBandwidth = "read_gb_per_s"
     case copyBandwidth = "copy_gb_per_s"
   }
 
-  public static func measured(threads: Int) -> Machine {
-    let memory = cpeak_memory(threads, bytesBeyondCache)
-    let dot = cpeak_bf16(threads, 0.2)
+  /// - Parameter instructions: what may be used, as the library names it: `generic`, `avx2`, or more
+  public static func measured(threads: Int, instructions: String) -> Machine {
+    let set = instructions == "generic" ? cpeak_generic : instructions == "avx2" ? cpeak_avx2 : cpeak_avx512
+    let memory = cpeak_memory(threads, bytesBeyondCache, 0.4)
+    let pairs = cpeak_bf16(set, threads, 0.2), bytes = cpeak_int8(set, threads, 0.2)
     return Machine(
-      cpu: cpuName, threads: threads, peakF32: cpeak_f32(threads, 0.2) / 1e9, peakBF16: dot > 0 ? dot / 1e9 : nil,
+      cpu: cpuName, threads: threads, peakF32: cpeak_f32(set, threads, 0.2) / 1e9,
+      peakBF16: pairs > 0 ? pairs / 1e9 : nil, peakInt8: bytes > 0 ? bytes / 1e9 : nil,
       readBandwidth: memory.read / 1e9, copyBandwidth: memory.copy / 1e9)
   }
 
@@ -36,7 +40,9 @@ public struct Machine: Sendable, Codable {
   public var peakForBF16: Double { max(peakBF16 ?? 0, peakF32) }
 
   public var summary: String {
-    let dot = peakBF16.map { ", bf16 dot \($0.formatted(1)) GFLOP/s" } ?? ""
+    let dot =
+      (peakBF16.map { ", bf16 dot \($0.formatted(1)) GFLOP/s" } ?? "")
+      + (peakInt8.map { ", int8 dot \($0.formatted(1)) GOP/s" } ?? "")
     return "\(cpu), \(threads) threads: f32 multiply-add \(peakF32.formatted(1)) GFLOP/s\(dot), "
       + "memory read \(readBandwidth.formatted(1)) GB/s, copy \(copyBandwidth.formatted(1)) GB/s"
   }

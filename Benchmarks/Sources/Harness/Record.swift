@@ -66,6 +66,9 @@ public struct Record: Sendable, Codable {
     case .bf16Arithmetic(let operations):
       gflops = operations / seconds / 1e9
       peakFraction = operations / seconds / 1e9 / machine.peakForBF16
+    case .int8Arithmetic(let operations):
+      gflops = operations / seconds / 1e9
+      peakFraction = machine.peakInt8.map { operations / seconds / 1e9 / $0 }
     case .memory(let bytes):
       gigabytesPerSecond = bytes / seconds / 1e9
       peakFraction = bytes / seconds / 1e9 / machine.copyBandwidth

@@ -5,6 +5,7 @@ public struct Workload {
     /// Arithmetic operations of one run, a multiply-add counted as two.
     case f32Arithmetic(Double)
     case bf16Arithmetic(Double)
+    case int8Arithmetic(Double)
     /// Bytes read and written by one run, each input and output counted once.
     case memory(Double)
     /// Bytes read by one run, where next to nothing is written.

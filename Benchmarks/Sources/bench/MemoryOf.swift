@@ -33,6 +33,7 @@ struct MemoryOf: ParsableCommand {
       "memory", "--filter", "^\(one.name)$", "--slow", "--isa", kernels.name, "--threads", "\(Threads.count)",
       "--cases", options.cases,
     ]
+    if let compute = options.compute { process.arguments? += ["--compute", compute.rawValue] }
     process.standardOutput = output
     try process.run()
     let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)

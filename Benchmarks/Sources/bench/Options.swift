@@ -20,6 +20,9 @@ struct Options: ParsableArguments {
   @Option(help: "Instruction set: \(Kernels.available.map(\.name).joined(separator: ", ")). The best one unless given.")
   var isa: String?
 
+  @Option(help: "How products with narrow weights are formed: float, bf16, int8. As the library chooses unless given.")
+  var compute: ComputePrecision?
+
   @Option(help: "Runs of a case, as far as --seconds allow.")
   var runs = 20
 
@@ -54,10 +57,13 @@ struct Options: ParsableArguments {
   /// Runs `body` with the threads and kernels asked for.
   func apply<Result>(_ body: (Kernels) throws -> Result) rethrows -> Result {
     if let threads { Threads.count = threads }
+    if let compute { ComputePrecision.standard = compute }
     let kernels = isa.flatMap(Kernels.named) ?? .current
     return try Kernels.with(kernels) { try body(kernels) }
   }
 }
+
+extension ComputePrecision: @retroactive ExpressibleByArgument {}
 
 /// Where records go beside the terminal.
 struct RecordSink {

@@ -10,3 +10,4 @@
 #include "ck_memory.h"
 #include "ck_pool.h"
 #include "ck_rows.h"
+#include "ck_transpose.h"

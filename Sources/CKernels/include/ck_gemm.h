@@ -55,6 +55,7 @@ typedef struct ck_gemm_args {
   const void *bias;           // [columns], or NULL
   ck_gemm_type bias_type;
   float alpha;
+  bool may_quantize;          // whether A may be rounded to 8 bits where B consists of blocks
   ck_activation activation;
 } ck_gemm_args;
 

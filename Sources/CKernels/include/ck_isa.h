@@ -1,6 +1,7 @@
 // Instruction sets and their kernel tables. Every kernel body (*.inc) is compiled once per set; a table
 // gathers the results. Callers take a table as a parameter, so that tests run every set of this machine.
 #pragma once
+#include <stdbool.h>
 #include <stddef.h>
 
 struct ck_gemm_ops;
@@ -13,6 +14,7 @@ struct ck_gradient_ops;
 typedef struct ck_isa {
   const char *name;  // "generic", "avx2", "avx512", "avx512bf16"
   const struct ck_gemm_ops *gemm;
+  const struct ck_gemm_ops *gemm_integer;  // with blocks of B, in integers
   const struct ck_attention_ops *attention;
   const struct ck_row_ops *rows;
   const struct ck_elementwise_ops *elementwise;
@@ -20,5 +22,6 @@ typedef struct ck_isa {
   const struct ck_gradient_ops *gradient;
 } ck_isa;
 
-// The sets this CPU can run, slowest first; "generic" is always there. Returns their number.
-size_t ck_isa_available(const ck_isa **tables, size_t capacity);
+// The sets this CPU can run, slowest first; "generic" is always there. Where the CPU multiplies bytes into 32-bit sums
+// (AVX-VNNI, AVX-512 VNNI) and `vnni` holds, their integer products do. Returns their number.
+size_t ck_isa_available(const ck_isa **tables, size_t capacity, bool vnni);

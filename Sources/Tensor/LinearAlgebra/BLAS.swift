@@ -7,5 +7,8 @@ package enum BLAS {
   @inline(__always)
   package static func prepare() { _ = prepared }
 
-  private static let prepared: Void = openblas_set_num_threads(1)
+  private static let prepared: Void = {
+    _ = ck_openblas_choose_again()
+    openblas_set_num_threads(1)
+  }()
 }

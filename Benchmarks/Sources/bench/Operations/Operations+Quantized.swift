@@ -12,9 +12,11 @@ extension Operations {
     let m = try one.size("m"), k = try one.size("k"), n = try one.size("n")
     let x = Operand([m, k], seed: 1), weight = try BlockFile(format, rows: n, columns: k).matrix()
     let operations = 2 * Double(m) * Double(k) * Double(n)
+    let precision = ComputePrecision.current
+    let arithmetic: Workload.Limit = precision == .int8 ? .int8Arithmetic(operations) : .f32Arithmetic(operations)
     return workload(
-      limit: m <= 16 ? .reading(Double(weight.byteCount)) : .f32Arithmetic(operations), inputs: [x],
-      output: (.f32, [m, n]), tolerance: 1e-5,
+      limit: m <= 16 ? .reading(Double(weight.byteCount)) : arithmetic, inputs: [x],
+      output: (.f32, [m, n]), tolerance: precision == .float ? 1e-5 : 2e-2,
       run: { Tensor.linear([LinearInput(x.tensor)], weight: weight)[0] },
       expected: { index in
         let row = index / n, column = index % n
