@@ -53,9 +53,9 @@ struct BlockQuantizer {
       }
     }
     var bytes = little(scale) + little(base)
-    bytes += (0..<4).map { s[$0] | s[$0 + 4] >> 4 << 6 } + (0..<4).map { m[$0] | m[$0 + 4] >> 4 << 6 }
+    bytes += (0..<4).map { s[$0] | (s[$0 + 4] >> 4) << 6 } + (0..<4).map { m[$0] | (m[$0 + 4] >> 4) << 6 }
     bytes += (4..<8).map { s[$0] & 15 | m[$0] << 4 }
-    if bits == 5 { bytes += (0..<32).map { i in (0..<8).reduce(UInt8(0)) { $0 | codes[$1 * 32 + i] >> 4 << $1 } } }
+    if bits == 5 { bytes += (0..<32).map { i in (0..<8).reduce(UInt8(0)) { $0 | (codes[$1 * 32 + i] >> 4) << $1 } } }
     for pair in 0..<4 {
       bytes += (0..<32).map { codes[pair * 64 + $0] & 15 | codes[pair * 64 + 32 + $0] << 4 }
     }
@@ -70,7 +70,7 @@ struct BlockQuantizer {
     var low: [UInt8] = [], high: [UInt8] = []
     for half in [0, 128] {
       low += (0..<64).map { codes[half + $0] & 15 | codes[half + 64 + $0] << 4 }
-      high += (0..<32).map { i in (0..<4).reduce(UInt8(0)) { $0 | codes[half + 32 * $1 + i] >> 4 << (2 * $1) } }
+      high += (0..<32).map { i in (0..<4).reduce(UInt8(0)) { $0 | (codes[half + 32 * $1 + i] >> 4) << (2 * $1) } }
     }
     return low + high + scales.map { UInt8($0) } + little(scale)
   }
