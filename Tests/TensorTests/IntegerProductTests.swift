@@ -109,7 +109,7 @@ import Testing
       #expect(finite == (0..<99).map { $0 / 33 != 1 }, "\(bad) \(format) \(kernels)")
     }
     let bias = Tensor(scalars: (0..<33).map(Float.init), shape: [33])
-    for small in [Float(0), 1e-35, -.leastNonzeroMagnitude] {
+    for small in [0, 1e-35, -Float.leastNonzeroMagnitude] {
       let x = Tensor(scalars: [Float](repeating: small, count: 512), shape: [1, 512])
       #expect(product(kernels, x, weight, bias: bias).isIdentical(to: bias.reshaped([1, 33])), "\(small) \(kernels)")
     }
