@@ -97,7 +97,7 @@ import Testing
   @Test(arguments: Kernels.available, QuantizedMatrix.Format.allCases)
   func linearGoesBackThroughBlocks(_ kernels: Kernels, _ format: QuantizedMatrix.Format) {
     let columns = 2 * format.blockSize,
-      weight = QuantizedLinearTests.matrix(format, rows: 37, columns: columns, seed: 3)
+      weight = QuantizedMatrix.sketch(format, rows: 37, columns: columns, seed: 3)
     let dy = Naive.tensor(2, 5, 37), wide = weight.dequantized()
     Kernels.with(kernels) {
       let all = product(dy, wide.broadcast(to: [2, 37, columns]))
