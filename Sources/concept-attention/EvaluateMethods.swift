@@ -3,6 +3,7 @@ import Evaluation
 import Formats
 import Foundation
 import Models
+import Tensor
 
 /// `evaluate --dataset`: makes maps of every picture by every method and scores them, in a folder that a run which was
 /// cut off goes on in.

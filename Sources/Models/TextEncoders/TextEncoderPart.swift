@@ -192,8 +192,8 @@ public final class TextEncoderPart<Encoder: PromptEncoder>: ReleasableEncoder {
 
 /// What decides the bits of a product beside its factors.
 enum TextCodeCircumstances {
-  /// The kernels' instruction set, and the program: another build may round in another way.
-  static var text: String { "\(Kernels.current.name) \(program)" }
+  /// The kernels' instruction set, how products are formed, and the program: another build may round in another way.
+  static var text: String { "\(Kernels.current.name) \(ComputePrecision.current.rawValue) \(program)" }
 
   private static let program = (try? FileIdentity.stamp("/proc/self/exe")) ?? "unknown"
 }
