@@ -26,9 +26,11 @@ struct MemoryForecast {
   /// What a process of this program holds before it does anything: libraries, the runtime, tables.
   static let program = 42 << 20
 
-  /// How much more than the tensors at any time the pool holds while latents are decoded: blocks of sizes that do not come
-  /// again wait in it, more of them where a video is decoded frame by frame. Measured.
-  private static func pooled(_ plan: GenerationPlan) -> Double { plan.size.frames > 1 ? 3.4 : 2.1 }
+  /// What is there while latents are decoded: tensors, blocks that wait in the pool to be used again, more of them where a
+  /// video is decoded some frames at a time, and what draws a video. Measured.
+  private static func decoding(_ plan: GenerationPlan, _ tensors: Int) -> Int {
+    plan.size.frames > 1 ? Int(1.9 * Double(tensors)) + (12 << 20) : tensors + min(tensors, 16 << 20)
+  }
 
   /// What is known of a run.
   struct Situation {
@@ -65,7 +67,7 @@ struct MemoryForecast {
         own: base + situation.estimate.transformer),
       Phase(
         name: "decoding", pages: left + vae.pages,
-        own: base + Int(Self.pooled(situation.plan) * Double(situation.estimate.decoding))),
+        own: base + Self.decoding(situation.plan, situation.estimate.decoding)),
       Phase(name: "drawing", pages: left + vae.pages, own: base + situation.results),
     ]
     streamed = situation.share.streamed

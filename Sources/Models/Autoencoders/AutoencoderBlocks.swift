@@ -131,6 +131,12 @@ struct AutoencoderKLEncoder: Sendable {
   }
 }
 
+/// Gives back the pool's blocks where a decoder goes on to larger tensors: those of the sizes before would wait in it, twice
+/// as much as the tensors themselves in the end. Small ones may.
+func releaseOutgrown() {
+  if Memory.cached > 16 << 20 { Memory.trim() }
+}
+
 /// From latents to pixels.
 struct AutoencoderKLDecoder: Sendable {
   struct Level: Sendable {
@@ -167,6 +173,7 @@ struct AutoencoderKLDecoder: Sendable {
   func callAsFunction(_ latents: Tensor) -> Tensor {
     var x = middle(input(latents))
     for level in levels {
+      releaseOutgrown()
       for resnet in level.resnets { x = resnet(x) }
       if let upsampler = level.upsampler { x = upsampler(doubled(x)) }
     }
