@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 
 /// Probes, means, edges, traces, paths and chosen heads.
-@Suite struct AttributionTests {
+@Suite struct TracingTests {
   private let model: MethodModel
 
   init() throws { model = try MethodModel(Golden.fixture("methods/knockout-flux-schnell")) }
