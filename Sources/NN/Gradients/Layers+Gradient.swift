@@ -22,6 +22,15 @@ extension Linear {
     Variable(of: x, vjp: { vjp($0) }) { self($0) }
   }
 
+  /// The product of inputs side by side, each multiplied by its own columns.
+  ///
+  /// - Parameter parts: `[..., part]`, whose widths add up to the inputs
+  public func callAsFunction(parts: [Variable]) -> Variable {
+    let shares = shares(parts)
+    guard let first = shares.first else { tensorFailure("Linear: no parts") }
+    return shares.dropFirst().reduce(first, +)
+  }
+
   /// What every input of several side by side gives of the product, multiplied by its own columns; the bias is in the first.
   ///
   /// - Parameter parts: `[..., part]`, whose widths add up to the inputs
