@@ -22,6 +22,8 @@ let package = Package(
     .library(name: "TestSupport", targets: ["TestSupport"]),
     .executable(name: "concept-attention", targets: ["concept-attention"]),
   ],
+  // Off unless asked for (`swift build --traits MPI`): the only part that needs Open MPI.
+  traits: [.trait(name: "MPI", description: "`evaluate --mpi` shares a run among the processes of mpirun or srun.")],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", .upToNextMinor(from: "1.8.2")),
     .package(url: "https://github.com/swhitty/FlyingFox", .upToNextMinor(from: "0.27.1")),
@@ -34,6 +36,7 @@ let package = Package(
     .systemLibrary(name: "CGIF", pkgConfig: "libgif", providers: [.apt(["libgif-dev"])]),
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .systemLibrary(name: "CHDF5", pkgConfig: "hdf5", providers: [.apt(["libhdf5-dev"])]),
+    .systemLibrary(name: "CMPI", pkgConfig: "ompi-c", providers: [.apt(["libopenmpi-dev"])]),
     .target(name: "CKernels"),
     .target(name: "CImageCodecs", dependencies: ["CGIF", "CPNG", "CJPEG"]),
     .target(name: "CSignals"),
@@ -64,6 +67,7 @@ let package = Package(
       dependencies: [
         "Artifacts", "ConceptAttention", "EmbeddedModels", "Evaluation", "Explorer", "Formats", "Models", "NN",
         "Tensor", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .target(name: "CMPI", condition: .when(traits: ["MPI"])),
       ],
       swiftSettings: settings),
     .executableTarget(

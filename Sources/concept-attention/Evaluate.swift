@@ -69,7 +69,7 @@ struct Evaluate: ParsableCommand {
   @Option(
     help: ArgumentHelp(
       """
-      What makes the maps, several with commas; the others are compared with the first. Methods: \
+      What makes the maps: all, or several with commas; the others are compared with the first. Methods: \
       \(MapMethod.all.map(\.name).joined(separator: ", ")); concept-attention:SPACE for SPACE of \
       \(SaliencySpace.allCases.map(\.rawValue).joined(separator: ", ")); baselines: \
       \(Baseline.allCases.map(\.rawValue).joined(separator: ", ")).
@@ -83,6 +83,18 @@ struct Evaluate: ParsableCommand {
       \(Ablation.allCases.map(\.rawValue).joined(separator: ", ")).
       """, valueName: "a,b,c"))
   var ablate: String?
+
+  @Option(
+    help: ArgumentHelp(
+      """
+      Measure whether maps show where the model uses a concept: edges of attention are cut, those of the most marked \
+      tokens first. Which edges, with commas: word (the tokens' sight of the concept's words), tokens (everybody's sight \
+      of the tokens).
+      """, valueName: "edges"))
+  var faithfulness: String?
+
+  @Option(help: ArgumentHelp("Measure faithfulness on the first pictures only.", valueName: "count"))
+  var faithfulnessLimit: Int?
 
   @Option(help: ArgumentHelp("Keep the maps too, a folder of .npz files for each method.", valueName: "folder"))
   var saveMaps: String?
@@ -100,6 +112,7 @@ struct Evaluate: ParsableCommand {
   var output: String?
 
   @OptionGroup(title: "Data set") var dataset: DatasetOptions
+  @OptionGroup(title: "Several processes") var team: TeamOptions
   @OptionGroup(title: "Model") var model: ModelOptions
 
   func validate() throws {
@@ -115,10 +128,15 @@ struct Evaluate: ParsableCommand {
     for (option, isGiven, isFitting, place) in [
       ("method", method != nil, hasRun, forRuns), ("ablate", ablate != nil, hasRun, forRuns),
       ("save-maps", saveMaps != nil, hasRun, forRuns), ("limit", limit != nil, hasRun, forRuns),
+      ("faithfulness", faithfulness != nil, hasRun, forRuns), ("shard", team.isGiven, hasRun, forRuns),
+      ("faithfulness-limit", faithfulnessLimit != nil, faithfulness != nil, "--faithfulness"),
       ("json", json, hasMaps, "--maps"), ("threshold", threshold != nil, hasRun || hasMaps, forBoth),
       ("protocol", rules != nil, hasRun || hasMaps || printProtocol, forBoth),
     ] where isGiven && !isFitting {
       throw ValidationError("--\(option) has no meaning here: it is for \(place)")
+    }
+    if let faithfulnessLimit, faithfulnessLimit < 1 {
+      throw ValidationError("--faithfulness-limit \(faithfulnessLimit): expected at least 1")
     }
     if let limit, limit < 1 { throw ValidationError("--limit \(limit): expected at least 1") }
     if scenes != nil, dataset.dataset != nil { throw ValidationError("--scenes and --dataset exclude each other") }
@@ -143,15 +161,25 @@ struct Evaluate: ParsableCommand {
   private func measureMethods(_ rules: EvaluationProtocol) throws {
     let method = method ?? MapMethod.conceptAttention.name
     guard let output else { throw InputError("--output is missing: the folder for the results") }
-    let methods = try method.split(separator: ",").map {
-      try EvaluationMethod(named: $0.trimmingCharacters(in: .whitespaces))
-    }
+    let named = method == "all" ? EvaluationMethod.names : method.split(separator: ",").map(String.init)
+    let methods = try named.map { try EvaluationMethod(named: $0.trimmingCharacters(in: .whitespaces)) }
     if methods.isEmpty { throw InputError("--method '\(method)' names no method") }
     if Set(methods.map(\.name)).count < methods.count { throw InputError("--method '\(method)' names a method twice") }
     try MethodEvaluation(
       options: dataset, rules: rules, methods: methods, model: model, output: output, saveMaps: saveMaps, limit: limit,
-      ablations: try ablations()
+      ablations: try ablations(), faithfulness: try edges(), faithfulPictures: faithfulnessLimit, team: try team.team()
     ).run()
+  }
+
+  private func edges() throws -> [Faithfulness.Edges] {
+    try (faithfulness ?? "").split(separator: ",").map { part in
+      let name = part.trimmingCharacters(in: .whitespaces)
+      guard let edges = Faithfulness.Edges(rawValue: name) else {
+        let known = Faithfulness.Edges.allCases.map(\.rawValue).joined(separator: ", ")
+        throw InputError("--faithfulness '\(name)': expected some of \(known)")
+      }
+      return edges
+    }
   }
 
   private func ablations() throws -> [Ablation] {

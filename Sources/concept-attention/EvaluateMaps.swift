@@ -24,7 +24,7 @@ struct MapScoring {
     try evaluation.score(maps) { unit, outcomes in
       for outcome in outcomes {
         try options.tell(outcome)
-        state.add(outcome)
+        state.add(outcome, unit: unit)
         guard case .scored(let scores, _) = outcome else { continue }
         for file in files { try file.add(scores.summary(dataset.classes)) }
       }
@@ -117,12 +117,12 @@ enum ScoreTable {
   static func text(_ state: EvaluationState) -> String {
     var lines = ["\(state.totals.pictures) pictures"]
     for metric in SegmentationMetric.allCases {
-      guard let value = state.totals[metric] else { continue }
-      let interval = state.bootstrap.interval(metric).map {
+      guard let figure = state.figure(metric) else { continue }
+      let interval = figure.interval.map {
         String(format: "  [%.2f, %.2f]", $0.lowerBound * 100, $0.upperBound * 100)
       }
       let name = metric.title + String(repeating: " ", count: max(1, 34 - metric.title.count))
-      lines.append(name + String(format: "%6.2f", value * 100) + (interval ?? ""))
+      lines.append(name + String(format: "%6.2f", figure.value * 100) + (interval ?? ""))
     }
     return lines.joined(separator: "\n")
   }

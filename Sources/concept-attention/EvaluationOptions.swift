@@ -56,13 +56,12 @@ struct DatasetOptions: ParsableArguments {
   ///
   /// - Throws: `InputError` for a faulty picture when `--strict` was given
   func tell(_ outcome: PictureOutcome) throws {
+    for warning in outcome.warnings { printError("warning: \(warning)") }
     switch outcome {
-    case .scored(_, let warnings):
-      for warning in warnings { printError("warning: \(warning)") }
-    case .skipped(let id, let reason):
+    case .skipped(let id, let reason, _):
       if strict { throw InputError("\(id) cannot be scored: \(reason)") }
       printError("skipped \(id): \(reason)")
-    case .leftOut: break
+    case .scored, .leftOut: break
     }
   }
 

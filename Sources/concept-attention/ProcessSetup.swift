@@ -22,6 +22,7 @@ func prepareProcess() throws {
 /// they could not begin.
 func leave(_ code: Int32) -> Never {
   FileTransaction.removeAllTemporaries()
+  endTeam(code)
   var code = code
   errno = 0
   if fflush(nil) != 0, errno != EPIPE, code == 0 {

@@ -1,3 +1,4 @@
+import ConceptAttention
 import Evaluation
 import Formats
 import Foundation
@@ -29,12 +30,40 @@ import Testing
     for score in scores.dropLast(7) { second.add(score) }
     parts += second
     #expect(parts.replicates == whole.replicates)
-    let interval = try #require(whole.interval(.accuracy))
     var totals = SegmentationTotals(dataset.classes)
     for score in scores { totals.add(score) }
-    let accuracy = try #require(totals[.accuracy])
-    #expect(interval.contains(accuracy))
-    #expect(whole.interval(.accuracy, minus: whole) == 0...0)
+    let accuracy = try #require(totals[.accuracy]), figure = Figure(accuracy, samples: whole.samples(.accuracy))
+    #expect(try #require(figure.interval).contains(accuracy))
+    #expect(figure.minus(figure).interval == 0...0 && !figure.minus(figure).isSure)
+  }
+
+  @Test func aPictureCountsInAReplicateAsOftenAsItWasDrawn() throws {
+    let dataset = try DatasetTrees.open(tree.format, tree.folder), scores = try scores(tree, dataset)
+    var one = Bootstrap(dataset.classes)
+    one.add(scores[0])
+    for replicate in one.replicates {
+      var totals = SegmentationTotals(dataset.classes)
+      for _ in 0..<replicate.pictures { totals.add(scores[0]) }
+      #expect(totals == replicate)
+    }
+    let mean = Double(one.replicates.map(\.pictures).reduce(0, +)) / Double(one.replicates.count)
+    #expect(abs(mean - 1) < 0.15 && one.replicates.contains { $0.pictures == 0 })
+  }
+
+  /// The interval of a mean of Bernoulli numbers is the textbook's.
+  @Test func intervalsAreAsWideAsTheyShouldBe() throws {
+    let classes = SegmentationClasses([0: "no", 1: "yes"])
+    var state = EvaluationState(classes)
+    for index in 0..<400 {
+      var scores = PictureScores(
+        id: "picture \(index)", height: 1, width: 1, concepts: [], argmax: ClassCounts(classes: 2))
+      scores.argmax.add(1, predicted: 1, truth: index % 4 == 0 ? 0 : 1)
+      state.add(.scored(scores, warnings: []))
+    }
+    let figure = try #require(state.figure(.accuracy)), interval = try #require(figure.interval)
+    let half = 1.96 * (0.75 * 0.25 / 400.0).squareRoot()
+    #expect(figure.value == 0.75)
+    #expect(abs((interval.upperBound - interval.lowerBound) / 2 - half) < 0.15 * half, "\(interval), ± \(half)")
   }
 
   @Test func scoresComeBackFromTheirFileWithTheSameBits() throws {
@@ -46,29 +75,54 @@ import Testing
   }
 
   @Test(arguments: [0, 1, 40, 200]) func aFileThatWasCutOffAnywhereGoesOn(_ missing: Int) throws {
-    let dataset = try DatasetTrees.open(videos.format, videos.folder), folder = try TemporaryFolder()
-    let evaluation = MapEvaluation(dataset), maps = try MapFolder(videos.mapFolder), path = "\(folder.path)/outcomes"
-    let units = evaluation.units.map { $0.map(dataset.id) }
-    func run() throws -> (done: Int, state: EvaluationState) {
-      var state = EvaluationState(dataset.classes)
-      let (file, done) = try OutcomeFile.open(path, settings: "s", units: units) { state.add($0) }
-      for unit in evaluation.units.dropFirst(done) {
-        let outcomes = evaluation.score(unit) { try maps.maps($0.id) }
-        outcomes.forEach { state.add($0) }
-        try file.append(outcomes)
-      }
-      return (done, state)
-    }
+    let run = try VideoRun(), path = "\(run.folder.path)/pictures.jsonl"
     let whole = try run()
     let bytes = try Data(contentsOf: URL(fileURLWithPath: path))
     try bytes.dropLast(missing).write(to: URL(fileURLWithPath: path))
     let again = try run()
-    #expect(again.done == (missing == 0 ? 3 : 2))
-    #expect(again.state.totals == whole.state.totals)
-    #expect(again.state.bootstrap.replicates == whole.state.bootstrap.replicates)
-    let after = try Data(contentsOf: URL(fileURLWithPath: path))
-    #expect(after == bytes)
-    #expect(throws: DatasetProblem.self) { try OutcomeFile.open(path, settings: "other", units: units) { _ in } }
+    #expect(again.done.count == (missing == 0 ? 3 : 2))
+    expectSame(again.state, whole.state)
+    #expect(try Data(contentsOf: URL(fileURLWithPath: path)) == bytes)
+    #expect(throws: DatasetProblem.self) { try run.files("other").takeOver { _, _ in } }
+  }
+
+  @Test func severalProcessesFindWhatOneFinds() throws {
+    let one = try VideoRun(), whole = try one(), shared = try VideoRun()
+    for process in 0..<3 { try shared.work(process, on: [2 - process]) }
+    let together = try shared()
+    #expect(together.done == [0, 1, 2])
+    expectSame(together.state, whole.state)
+  }
+
+  @Test func aLostProcessLosesItsUnfinishedPicturesOnly() throws {
+    let one = try VideoRun(), whole = try one(), shared = try VideoRun()
+    try shared.work(0, on: [0])
+    try shared.work(1, on: [1, 2])
+    let path = "\(shared.folder.path)/pictures-1.jsonl"
+    try Data(contentsOf: URL(fileURLWithPath: path)).dropLast(30).write(to: URL(fileURLWithPath: path))
+    let rest = try shared()
+    #expect(rest.done == [0, 1])
+    expectSame(rest.state, whole.state)
+  }
+
+  @Test func aUnitThatTwoHaveDoneCountsOnce() throws {
+    let one = try VideoRun(), whole = try one(), shared = try VideoRun()
+    try shared.work(0, on: [0, 1])
+    try shared.work(1, on: [1, 2])
+    expectSame(try shared().state, whole.state)
+  }
+
+  @Test func twoProcessesDoNotWriteToOneFile() throws {
+    let run = try VideoRun(), writer = try run.files().writer(0)
+    #expect(throws: DatasetProblem.self) { try run.files().writer(0) }
+    withExtendedLifetime(writer) {}
+    try Data("notes\n".utf8).write(to: URL(fileURLWithPath: "\(run.folder.path)/pictures-1.jsonl"))
+    #expect(throws: DatasetProblem.self) { try run.files().takeOver { _, _ in } }
+  }
+
+  private func expectSame(_ one: EvaluationState, _ other: EvaluationState) {
+    #expect(one.totals == other.totals)
+    #expect(one.bootstrap.replicates == other.bootstrap.replicates)
   }
 
   @Test func aMapThatIsNoNumberIsRefusedByName() throws {
@@ -84,6 +138,12 @@ import Testing
     let read = try MapFolder(folder.path).maps("video/0001")
     #expect(read.concepts == ["grün", "b, c"])
     #expect(read.tensor.floats == maps.floats)
+    try MapFolder.write(maps * 2, concepts: ["a", "b"], id: "video_0001", to: folder.path)
+    try MapFolder.write(maps, concepts: ["a", "b"], id: String(repeating: "n", count: 300), to: folder.path)
+    try MapFolder.write(maps, concepts: ["a", "b"], id: String(repeating: "n", count: 301), to: folder.path)
+    let all = try MapFolder(folder.path)
+    #expect(all.ids.count == 4 && all.problems.isEmpty)
+    #expect(try all.maps("video/0001").concepts == ["grün", "b, c"])
     let missing = try #require(throws: MapProblem.self) { try MapFolder(folder.path).maps("other") }
     #expect(missing.id == "other")
     #expect(throws: MapProblem.self) { try MapFolder("nowhere") }
@@ -105,6 +165,48 @@ import Testing
     }
     #expect(scores.count == 12)
     return scores
+  }
+}
+
+/// Maps of three videos scored into files.
+private struct VideoRun {
+  let folder: TemporaryFolder
+  let evaluation: MapEvaluation
+  let maps: MapFolder
+
+  init() throws {
+    let videos = DatasetTrees.scored[11]
+    folder = try TemporaryFolder()
+    evaluation = MapEvaluation(try DatasetTrees.open(videos.format, videos.folder))
+    maps = try MapFolder(videos.mapFolder)
+  }
+
+  func files(_ settings: String = "s") -> OutcomeFolder<OutcomeLine> {
+    OutcomeFolder(
+      folder.path, settings: settings, units: evaluation.units.map { $0.map(evaluation.dataset.id) })
+  }
+
+  /// One process does some units.
+  func work(_ process: Int, on units: [Int]) throws {
+    let files = files(), writer = try files.writer(process)
+    for unit in units { try writer.append(files.text(unit, lines(unit))) }
+  }
+
+  /// One process takes over what there is and does the rest.
+  func callAsFunction() throws -> (done: Set<Int>, state: EvaluationState) {
+    var state = EvaluationState(evaluation.dataset.classes)
+    let files = files(), done = try files.takeOver { unit, line in state.add(line.outcome(""), unit: unit) }
+    let writer = try files.writer(0)
+    for unit in evaluation.units.indices where !done.contains(unit) {
+      let lines = lines(unit)
+      for line in lines { state.add(line.outcome(""), unit: unit) }
+      try writer.append(files.text(unit, lines))
+    }
+    return (done, state)
+  }
+
+  private func lines(_ unit: Int) -> [OutcomeLine] {
+    evaluation.score(evaluation.units[unit]) { try maps.maps($0.id) }.map { OutcomeLine($0) }
   }
 }
 
@@ -135,8 +237,13 @@ import Testing
     let imageNet = EvaluationProtocol.paperImageNet
     #expect(imageNet.layers == [14, 15, 16, 17] && imageNet.draws == 5 && imageNet.noise == [0.5] && imageNet.blurs)
     #expect(imageNet.background == ["background", "floor", "tree", "person", "grass", "face"])
-    #expect(EvaluationProtocol.paperVOCSingle.pictures == .singleClass)
-    #expect(EvaluationProtocol.paperVOCMulti.labelSize == 64)
+    let single = EvaluationProtocol.paperVOCSingle, multi = EvaluationProtocol.paperVOCMulti
+    #expect(single.pictures == .singleClass && single.layers == [14, 15, 16, 17, 18] && single.labelSize == 224)
+    #expect(multi.labelSize == 64 && multi.layers == [14, 15, 16, 17] && multi.draws == 1 && !multi.blurs)
+    for rules in [single, multi] {
+      #expect(rules.background == ["background", "floor", "grass", "tree", "sky"])
+      #expect(rules.noise == [0.513] && rules.normalization == .none && rules.conceptScaling == .overConcepts)
+    }
     #expect(EvaluationProtocol.paperVOCMulti.classNames["tvmonitor"] == "monitor")
   }
 
@@ -145,6 +252,40 @@ import Testing
     #expect("\(problem)".contains("paper-imagenet"))
     let unknown = try #require(throws: (any Error).self) { try EvaluationMethod(named: "concept-attention:nothing") }
     #expect("\(unknown)".contains("concept-attention:value") && "\(unknown)".contains("chance"))
+  }
+
+  @Test func promptsNameTheClassesAsTheProtocolSays() throws {
+    let dataset = try DatasetTrees.open("voc2012", "\(DatasetTrees.root)/voc2012"), example = try dataset.example(0)
+    for (prompt, expected) in [
+      ("a {concept}", "a boat"), ("{concepts}", "boat, cat"), ("a {concepts,a }.", "a boat,a cat."), ("{concepts,", "{concepts,"),
+    ] {
+      var rules = EvaluationProtocol()
+      rules.prompt = prompt
+      let maker = MapMaker(rules, try EvaluationMethod(named: "centre"), dataset.classes, pipeline: nil)
+      #expect(maker.fullPrompt(example, (["boat", "cat"], [])) == expected)
+    }
+  }
+
+  @Test func aPictureWithoutAClassIsOneOfBackground() throws {
+    let dataset = try DatasetTrees.open("coco-object", "\(DatasetTrees.root)/coco")
+    let empty = try #require(try (0..<dataset.count).map(dataset.example).first { $0.present == [0] })
+    func outcome(_ rules: EvaluationProtocol) throws -> PictureOutcome {
+      let maker = MapMaker(rules, try EvaluationMethod(named: "uniform"), dataset.classes, pipeline: nil)
+      let evaluation = MapEvaluation(dataset, following: rules)
+      let unit = try #require(evaluation.units.first { dataset.id($0.lowerBound) == empty.id })
+      return evaluation.score(unit) { try maker.maps($0) }[0]
+    }
+    guard case .scored(let scores, _) = try outcome(.standard) else { throw NothingAsked("not scored") }
+    #expect(scores.argmax.accuracy == 1)
+    guard case .leftOut(_, let reason, _) = try outcome(.seg4diff) else { throw NothingAsked("not left out") }
+    #expect(reason.contains("no class"))
+  }
+
+  /// Pillow's nearest neighbour takes the middles of cells; PyTorch's takes their beginnings.
+  @Test func labelsAreBroughtToASizeAsPillowDoesIt() throws {
+    let picture = Tensor(zeros: [1, 5, 3], dtype: .u8)
+    let example = SegmentationExample(id: "a", picture: picture, labels: [0, 1, 2, 3, 4])
+    #expect(example.labels(resizedTo: 2).labels == [1, 3, 1, 3])
   }
 
   @Test func picturesOfSeveralClassesAreLeftOutWhereTheProtocolTakesOne() throws {

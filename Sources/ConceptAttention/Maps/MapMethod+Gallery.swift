@@ -21,6 +21,23 @@ extension MapMethod {
       keeping: request.options.keeping)
   }
 
+  public static let crossAttentionPaper = MapMethod(
+    name: "cross-attention-paper",
+    summary: "what the prompt's words look at, as ConceptAttention's paper defines its baseline (arXiv 2502.04320)",
+    needsWords: true
+  ) { request in
+    PromptCrossAttention(
+      try request.words(for: "cross-attention-paper"), in: request.blocks, passes: request.passes)
+  }
+
+  public static let crossAttentionAuthors = MapMethod(
+    name: "cross-attention-authors",
+    summary: "image queries times concept keys, as the authors' code computes that baseline; any concepts"
+  ) { request in
+    AuthorsCrossAttention(
+      try request.conceptSet(), family: request.options.family, layers: request.options.layers, passes: request.passes)
+  }
+
   public static let seg4Diff = MapMethod(
     name: "seg4diff", summary: "the same, scaled over the picture word by word (Seg4Diff, arXiv 2509.18096)",
     needsWords: true

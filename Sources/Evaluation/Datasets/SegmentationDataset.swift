@@ -61,7 +61,7 @@ public struct SegmentationExample: Sendable {
   /// Of the labels, and, unless a protocol has resized these, of the frames.
   public internal(set) var height, width: Int
 
-  init(id: String, picture: Tensor, labels: [Int16]) {
+  package init(id: String, picture: Tensor, labels: [Int16]) {
     self.id = id
     frames = picture.rank == 3 ? picture.expanded(axis: 0) : picture
     self.labels = labels
@@ -69,14 +69,12 @@ public struct SegmentationExample: Sendable {
     width = frames.shape[2]
   }
 
-  /// The labels of a picture at `side` × `side`, by nearest neighbour, rounded down as PyTorch does it.
-  func labels(resizedTo side: Int) -> SegmentationExample {
+  /// The labels of a picture at `side` × `side`, by Pillow's nearest neighbour.
+  package func labels(resizedTo side: Int) -> SegmentationExample {
     var result = self
-    let columns = (0..<side).map { $0 * width / side }
+    let rows = pillowCells(height, size: side), columns = pillowCells(width, size: side)
     result.labels = (0..<frames.shape[0]).flatMap { frame in
-      (0..<side).flatMap { row in
-        columns.map { labels[(frame * height + row * height / side) * width + $0] }
-      }
+      rows.flatMap { row in columns.map { labels[(frame * height + row) * width + $0] } }
     }
     (result.height, result.width) = (side, side)
     return result

@@ -22,7 +22,7 @@ public struct EvaluationMethod: Sendable {
       return
     }
     let parts = name.split(separator: ":", maxSplits: 1).map(String.init)
-    let known = MapMethod.all.map(\.name) + Self.spaces + Baseline.allCases.map(\.rawValue)
+    let known = Self.names
     guard let first = parts.first, let method = MapMethod.all.first(where: { $0.name == first }) else {
       throw MapMethodError.unknown(name, known: known)
     }
@@ -36,8 +36,10 @@ public struct EvaluationMethod: Sendable {
     kind = .method(method, space)
   }
 
-  private static var spaces: [String] {
-    SaliencySpace.allCases.map { "\(MapMethod.conceptAttention.name):\($0.rawValue)" }
+  /// Everything there is: methods, further spaces of ConceptAttention, baselines.
+  public static var names: [String] {
+    let further = SaliencySpace.allCases.filter { $0 != .output }.map { "\(MapMethod.conceptAttention.name):\($0.rawValue)" }
+    return MapMethod.all.map(\.name) + further + Baseline.allCases.map(\.rawValue)
   }
 
   public var needsModel: Bool {
@@ -59,8 +61,7 @@ public enum Baseline: String, Sendable, CaseIterable {
     switch self {
     case .uniform: return Tensor(ones: [concepts.count, side, side])
     case .chance:
-      let seed = id.utf8.reduce(0xCBF2_9CE4_8422_2325 as UInt64) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }
-      var state = seed
+      var state = hashOf(id)
       return Tensor(
         (0..<concepts.count * side * side).map { _ in
           state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407

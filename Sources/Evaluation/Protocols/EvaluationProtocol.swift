@@ -34,8 +34,8 @@ public struct EvaluationProtocol: Sendable, Equatable, Codable {
   public var classNames: [String: String] = [:]
   /// Which token stands for a concept of several.
   public var conceptTokens = ConceptTokens.first
-  /// What the model is told: `{concept}` is the first class, `{concepts}` all, with commas. A data set that has captions
-  /// has the last word.
+  /// What the model is told: `{concept}` is the first class, `{concepts}` all, with a comma and a blank between them, and
+  /// `{concepts,a }` all, with a comma and `a ` between them. A data set that has captions has the last word.
   public var prompt = ""
 
   public struct Resize: Sendable, Equatable, Codable {
@@ -67,8 +67,8 @@ public struct EvaluationProtocol: Sendable, Equatable, Codable {
 
   /// Background where no concept's softmax reaches this.
   public var threshold = ScoringRules().threshold
-  /// The side of the square that labels are brought to before they are scored, by nearest neighbour; nil to score at the
-  /// labels' own size.
+  /// The side of the square that labels are brought to before they are scored, by Pillow's nearest neighbour; nil to score
+  /// at the labels' own size.
   public var labelSize: Int?
   /// The figures that the protocol is about, in the order of the table.
   public var metrics: [SegmentationMetric] = [.accuracy, .meanIoUOfTrue, .pictureIoU, .averagePrecision]

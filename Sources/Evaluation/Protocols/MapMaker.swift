@@ -36,11 +36,13 @@ public struct MapMaker: Sendable {
   }
 
   /// - Parameter onStep: called after every pass; what it throws ends the run
-  /// - Throws: `MapProblem` when there is nothing to map, and what the method and the model throw
+  /// - Throws: `NothingAsked` when the protocol asks for nothing in this picture, and what the method and the model throw
   public func maps(_ example: SegmentationExample, onStep: () throws -> Void = {}) throws -> ConceptMaps {
     let asked = concepts(of: example)
-    let prompt = example.prompt ?? prompt(asked.classes)
-    guard !asked.classes.isEmpty else { throw MapProblem(example.id, "no class of the data set is in the picture") }
+    guard !asked.classes.isEmpty || !asked.background.isEmpty else {
+      throw NothingAsked("no class is in the picture, and \(rules.name) asks for nothing else")
+    }
+    let prompt = fullPrompt(example, asked)
     switch method.kind {
     case .baseline(let baseline):
       let concepts = asked.classes + asked.background
@@ -81,10 +83,22 @@ public struct MapMaker: Sendable {
     return (found, rules.background.filter { !taken.contains($0) && seen.insert($0).inserted })
   }
 
-  private func prompt(_ concepts: [String]) -> String {
-    rules.prompt.replacing("{concepts}", with: concepts.joined(separator: ", "))
-      .replacing("{concept}", with: concepts.first ?? "")
+  /// What the model is told of a picture; one without a class is one of background.
+  package func fullPrompt(
+    _ example: SegmentationExample, _ asked: (classes: [String], background: [String])
+  ) -> String {
+    if let prompt = example.prompt { return prompt }
+    let concepts = asked.classes.isEmpty ? asked.background : asked.classes
+    var text = rules.prompt.replacing("{concepts}", with: concepts.joined(separator: ", "))
+    while let start = text.firstRange(of: "{concepts,"), let end = text[start.upperBound...].firstIndex(of: "}") {
+      let separator = "," + text[start.upperBound..<end]
+      text.replaceSubrange(start.lowerBound...end, with: concepts.joined(separator: separator))
+    }
+    return text.replacing("{concept}", with: concepts.first ?? "")
   }
+
+  /// What a row of the classes is called.
+  func concept(of row: Int) -> String { names.concept(of: classes.names[row]) }
 
   /// Methods that look for words in the prompt get those backgrounds that are in it.
   private func reachable(
@@ -96,8 +110,8 @@ public struct MapMaker: Sendable {
     let found = try all.filter {
       try !pipeline.tokens(of: $0, in: prompt, maxSequenceLength: nil).isEmpty
     }
-    guard found.contains(where: asked.classes.contains) else {
-      throw MapMethodError.notInPrompt(concept: asked.classes.first ?? "", method: method.name, prompt: prompt)
+    guard !found.isEmpty, asked.classes.isEmpty || found.contains(where: asked.classes.contains) else {
+      throw MapMethodError.notInPrompt(concept: all.first ?? "", method: method.name, prompt: prompt)
     }
     return found
   }
@@ -115,7 +129,8 @@ public struct MapMaker: Sendable {
     return options
   }
 
-  private func request(
+  /// How the model is shown a picture.
+  func request(
     _ example: SegmentationExample, _ prompt: String, _ pipeline: any DiffusionPipeline
   ) -> InspectionRequest {
     var request: InspectionRequest

@@ -56,14 +56,14 @@ extension EvaluationProtocol {
     var rules = paper(layers: [14, 15, 16, 17, 18])
     rules.name = "paper-voc-single"
     rules.summary = """
-      ConceptAttention's table on VOC 2012 pictures of one class. Pixels go to the largest of six concepts; the script \
-      takes step 3 of a shifted schedule of 4, noise 0.513. It counts void pixels as wrong, here they are left out.
+      ConceptAttention's table on VOC 2012 pictures of one class. Pixels go to the largest of six concepts' products, \
+      without softmax, labels are brought to 224 x 224; the script takes step 3 of a shifted schedule of 4, noise 0.513, \
+      and one draw. It counts void pixels as wrong, here they are left out.
       """
     rules.pictures = .singleClass
-    rules.background = ["background", "floor", "grass", "tree", "sky"]
-    rules.classNames = ClassNames.paperVOC.concepts
+    voc(&rules)
     rules.prompt = "a {concept}"
-    rules.noise = [0.513]
+    rules.labelSize = 224
     rules.resize = [
       Resize(width: 512, height: 512, filter: .nearest), Resize(width: 1024, height: 1024, filter: .nearest),
     ]
@@ -76,13 +76,12 @@ extension EvaluationProtocol {
     var rules = paper(layers: [14, 15, 16, 17])
     rules.name = "paper-voc-multi"
     rules.summary = """
-      ConceptAttention's table on VOC 2012 with all classes: background and the classes that are there compete, labels \
-      are brought to 64 x 64. Relabelling in place, which spoils some pictures there, is not repeated.
+      ConceptAttention's table on VOC 2012 with all classes: five kinds of background and the classes that are there \
+      compete by their products, without softmax or blur, labels are brought to 64 x 64. Noise as in paper-voc-single. \
+      Relabelling in place, which spoils some pictures there, is not repeated.
       """
-    rules.background = ["background"]
-    rules.classNames = ClassNames.paperVOC.concepts
-    rules.prompt = "a {concepts}"
-    rules.draws = 1
+    voc(&rules)
+    rules.prompt = "a {concepts,a }"
     rules.blurs = false
     rules.resize = [Resize(width: 1024, height: 1024, filter: .nearest)]
     rules.labelSize = 64
@@ -120,6 +119,15 @@ extension EvaluationProtocol {
     rules.metrics = [.meanIoU, .thresholdMeanIoU, .accuracy, .thresholdAccuracy]
     return rules
   }()
+
+  /// What both scripts for VOC have in common: one dot product over the vectors of all layers, so no softmax in each.
+  private static func voc(_ rules: inout EvaluationProtocol) {
+    rules.background = ["background", "floor", "grass", "tree", "sky"]
+    rules.classNames = ClassNames.paperVOC.concepts
+    rules.noise = [0.513]
+    rules.draws = 1
+    rules.normalization = .none
+  }
 
   /// What the authors' scripts have in common.
   private static func paper(layers: [Int]) -> EvaluationProtocol {

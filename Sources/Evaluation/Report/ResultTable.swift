@@ -1,142 +1,123 @@
 import Foundation
 
-/// The figures of several methods on one data set by one protocol: as Markdown, CSV and a page with plots.
+/// The figures of several methods, or of several settings of one, on one data set by one protocol: as Markdown, CSV, JSON,
+/// and a page with plots.
 public struct ResultTable: Sendable {
+  public struct Result: Sendable {
+    public let name: String
+    /// Where it stands on an axis of numbers; nil for what has no order.
+    public let place: Double?
+    public let state: EvaluationState
+
+    public init(name: String, place: Double? = nil, state: EvaluationState) {
+      self.name = name
+      self.place = place
+      self.state = state
+    }
+  }
+
   public let title: String
   /// What was run, for the head of the page.
   public let settings: [(name: String, value: String)]
-  public let metrics: [SegmentationMetric]
-  /// By method, in the order they were asked for; the others are compared with the first.
-  public let results: [(method: String, state: EvaluationState)]
-  /// Where what was varied is a number.
-  public var curve: ResultCurve?
+  /// In the order they were asked for; the others are compared with the first.
+  public let results: [Result]
+  let table: FigureTable
 
+  /// - Parameter head: what the rows are
   public init(
-    title: String, settings: [(name: String, value: String)], metrics: [SegmentationMetric],
-    results: [(method: String, state: EvaluationState)]
+    title: String, settings: [(name: String, value: String)], head: String = "method", metrics: [SegmentationMetric],
+    results: [Result]
   ) {
     self.title = title
     self.settings = settings
-    self.metrics = metrics
     self.results = results
+    table = FigureTable(
+      head: head, columns: metrics.map { FigureTable.Column($0) },
+      rows: results.map { result in
+        let figures = result.state.figures.map { ($0.key.rawValue, $0.value) }
+        return FigureTable.Row(
+          name: result.name, place: result.place, pictures: result.state.totals.pictures,
+          figures: Dictionary(uniqueKeysWithValues: figures))
+      })
   }
 
-  /// `83.07 [81.2, 84.9]`, in per cent.
-  static func text(_ metric: SegmentationMetric, _ state: EvaluationState) -> String {
-    guard let value = state.totals[metric] else { return "-" }
-    let interval = state.bootstrap.interval(metric).map {
-      String(format: " [%.1f, %.1f]", $0.lowerBound * 100, $0.upperBound * 100)
-    }
-    return String(format: "%.2f", value * 100) + (interval ?? "")
-  }
+  /// The figures as a plot.
+  public var plot: String { table.plot }
 
-  // MARK: Markdown
+  /// The table alone, for a terminal.
+  public var overview: String { (["# \(title)", ""] + table.markdown).joined(separator: "\n") + "\n" }
 
   public var markdown: String {
     var lines = ["# \(title)", ""]
-    lines += settings.map { "- \($0.name): \($0.value)" } + [""]
-    lines += table(["method"] + metrics.map(\.title), rows: results.map { row($0.method, $0.state) })
-    lines += ["", "Per cent; in brackets the middle 95 % over resampled pictures."]
-    lines += metrics.compactMap { metric in metric.note.map { "\n\(metric.title): \($0)" } }
-    if results.count > 1 { lines += ["", "## Compared with \(results[0].method)", ""] + comparison }
-    lines += ["", "## Classes", ""] + classTable
-    for (method, state) in results where !state.skipped.isEmpty || state.leftOut > 0 {
-      lines += ["", "\(method): \(state.skipped.count) pictures skipped, \(state.leftOut) left out by the protocol."]
-      lines += state.skipped.prefix(20).map { "- \($0.id): \($0.reason)" }
+    lines += settings.map { "- \($0.name): \($0.value)" } + [""] + table.markdown
+    lines += ["", "## Classes", ""] + FigureTable.markdown(classHeads, classCells)
+    for result in results where !result.state.skipped.isEmpty || result.state.leftOut > 0 {
+      let (skipped, leftOut) = (result.state.skipped, result.state.leftOut)
+      lines += ["", "\(result.name): \(skipped.count) pictures skipped, \(leftOut) left out by the protocol."]
+      lines += skipped.prefix(20).map { "- \($0.id): \($0.reason)" }
+      if skipped.count > 20 { lines.append("- and \(skipped.count - 20) more, which results.json has") }
     }
     return lines.joined(separator: "\n") + "\n"
   }
 
-  private func row(_ method: String, _ state: EvaluationState) -> [String] {
-    [method] + metrics.map { Self.text($0, state) }
-  }
+  // MARK: Classes
 
-  /// Differences on the same resampled pictures.
-  private var comparison: [String] {
-    let first = results[0].state
-    return table(
-      ["method"] + metrics.map(\.title),
-      rows: results.dropFirst().map { method, state in
-        [method]
-          + metrics.map { metric in
-            guard let one = state.totals[metric], let two = first.totals[metric] else { return "-" }
-            let interval = state.bootstrap.interval(metric, minus: first.bootstrap)
-            let range = interval.map { String(format: " [%+.1f, %+.1f]", $0.lowerBound * 100, $0.upperBound * 100) }
-            let isSure = interval.map { !$0.contains(0) } ?? false
-            return String(format: "%+.2f", (one - two) * 100) + (range ?? "") + (isSure ? " \\*" : "")
-          }
-      }) + ["", "\\* where the interval excludes 0."]
-  }
+  var classHeads: [String] { ["class", "pixels"] + results.map { "IoU, \($0.name)" } }
 
-  private var classTable: [String] {
+  var classCells: [[String]] {
     guard let classes = results.first?.state.classes else { return [] }
-    let found = classes.names.indices.filter { row in results.contains { $0.state.totals.argmax.union[row] > 0 } }
-    return table(
-      ["class", "pixels"] + results.map { "IoU, \($0.method)" },
-      rows: found.map { row in
-        [classes.names[row], "\(results[0].state.totals.argmax.truth[row])"]
-          + results.map { String(format: "%.2f", $0.state.totals.argmax.intersectionOverUnion[row] * 100) }
-      })
-  }
-
-  private func table(_ head: [String], rows: [[String]]) -> [String] {
-    func line(_ cells: [String]) -> String {
-      "| " + cells.map { $0.replacing("|", with: "\\|") }.joined(separator: " | ") + " |"
+    let found = classes.names.indices.filter { row in results.contains { $0.state.totals.argmax.isCounted(row) } }
+    let overlaps = results.map { $0.state.totals.argmax.intersectionOverUnion }
+    return found.map { row in
+      [classes.names[row], "\(results[0].state.totals.argmax.truth[row])"]
+        + zip(results, overlaps).map { result, overlap in
+          result.state.totals.argmax.isCounted(row) ? String(format: "%.2f", overlap[row] * 100) : "-"
+        }
     }
-    return [line(head), "|" + head.indices.map { $0 == 0 ? "---|" : "---:|" }.joined()] + rows.map(line)
   }
 
   // MARK: CSV and JSON
 
   /// A line for every method and figure.
-  public var csv: String {
-    var lines = ["method,metric,value,low,high,pictures"]
-    for (method, state) in results {
-      for metric in SegmentationMetric.allCases {
-        guard let value = state.totals[metric] else { continue }
-        let interval = state.bootstrap.interval(metric)
-        let numbers = [value, interval?.lowerBound, interval?.upperBound].map { $0.map { "\($0)" } ?? "" }
-        lines.append("\(method),\(metric.rawValue),\(numbers.joined(separator: ",")),\(state.totals.pictures)")
-      }
-    }
-    return lines.joined(separator: "\n") + "\n"
-  }
+  public var csv: String { table.csv(SegmentationMetric.allCases.map(\.rawValue)) }
 
   /// A line for every method and class.
   public var classCSV: String {
-    var lines = ["method,class,truth,predicted,intersection,iou"]
-    for (method, state) in results {
-      let counts = state.totals.argmax, iou = counts.intersectionOverUnion
-      for (row, name) in state.classes.names.enumerated() where counts.union[row] > 0 {
-        let quoted = name.contains(",") ? "\"\(name)\"" : name
-        lines.append(
-          "\(method),\(quoted),\(counts.truth[row]),\(counts.predicted[row]),\(counts.intersection[row]),\(iou[row])")
+    var lines = ["\(table.head),class,truth,predicted,intersection,iou"]
+    for result in results {
+      let counts = result.state.totals.argmax, iou = counts.intersectionOverUnion
+      let name = FigureTable.quoted(result.name)
+      for (row, kind) in result.state.classes.names.enumerated() where counts.isCounted(row) {
+        let numbers = "\(counts.truth[row]),\(counts.predicted[row]),\(counts.intersection[row]),\(iou[row])"
+        lines.append("\(name),\(FigureTable.quoted(kind)),\(numbers)")
       }
     }
     return lines.joined(separator: "\n") + "\n"
   }
 
   public var json: JSONText {
-    .object([
+    let methods = zip(results, table.rows).map { result, row in (result.name, json(result.state, row)) }
+    let differences = table.differences.map { name, by in (name, figures(by)) }
+    return .object([
       ("title", .text(title)),
       ("settings", .object(settings.map { ($0.name, .text($0.value)) })),
-      (
-        "methods",
-        .object(
-          results.map { method, state in
-            (
-              method,
-              .object([
-                ("pictures", .integer(state.totals.pictures)), ("metrics", state.metrics),
-                ("left_out", .integer(state.leftOut)),
-                (
-                  "skipped",
-                  .list(state.skipped.map { .object([("id", .text($0.id)), ("reason", .text($0.reason))]) })
-                ),
-              ])
-            )
-          })
-      ),
+      ("methods", .object(methods)),
+      ("compared_with_first", .object(differences)),
     ])
+  }
+
+  private func json(_ state: EvaluationState, _ row: FigureTable.Row) -> JSONText {
+    let skipped = state.skipped.map { JSONText.object([("id", .text($0.id)), ("reason", .text($0.reason))]) }
+    return .object([
+      ("pictures", .integer(state.totals.pictures)), ("pairs", .integer(state.totals.pairs)),
+      ("metrics", figures(row.figures)), ("left_out", .integer(state.leftOut)), ("skipped", .list(skipped)),
+    ])
+  }
+
+  private func figures(_ figures: [String: Figure]) -> JSONText {
+    .object(
+      SegmentationMetric.allCases.compactMap { metric in
+        figures[metric.rawValue].map { (metric.rawValue, $0.json(metric.note)) }
+      })
   }
 }

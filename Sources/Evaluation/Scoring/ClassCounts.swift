@@ -45,14 +45,24 @@ public struct ClassCounts: Sendable, Equatable {
     guard total.truth.count == more.truth.count else {
       tensorFailure("ClassCounts: counts of \(total.truth.count) and \(more.truth.count) classes do not add up")
     }
-    total.correct += more.correct
-    total.labelled += more.labelled
-    for index in total.truth.indices {
-      total.truth[index] += more.truth[index]
-      total.predicted[index] += more.predicted[index]
-      total.intersection[index] += more.intersection[index]
+    total.add(more, times: 1, rows: more.truth.indices)
+  }
+
+  /// Adds counts several times.
+  ///
+  /// - Parameter rows: classes that `more` has counted anything of
+  mutating func add(_ more: ClassCounts, times: Int, rows: some Collection<Int>) {
+    correct += more.correct * times
+    labelled += more.labelled * times
+    for row in rows {
+      truth[row] += more.truth[row] * times
+      predicted[row] += more.predicted[row] * times
+      intersection[row] += more.intersection[row] * times
     }
   }
+
+  /// Whether a class is in truth or prediction.
+  func isCounted(_ row: Int) -> Bool { truth[row] + predicted[row] > 0 }
 
   /// By class: pixels that have it in at least one of prediction and truth.
   public var union: [Int] { truth.indices.map { truth[$0] + predicted[$0] - intersection[$0] } }

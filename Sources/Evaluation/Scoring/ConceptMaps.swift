@@ -9,6 +9,8 @@ public struct ConceptMaps: Sendable {
   public let height, width: Int
   /// Row-major `[concepts, height, width]`.
   public let values: [Double]
+  /// Whether the maps came with their columns one after the other: the order NumPy adds up their values in.
+  let isColumnMajor: Bool
 
   /// - Parameter maps: `[concepts, height, width]`
   /// - Throws: `MapProblem` for maps that cannot be scored
@@ -24,6 +26,7 @@ public struct ConceptMaps: Sendable {
     self.concepts = concepts
     height = maps.shape[1]
     width = maps.shape[2]
+    isColumnMajor = maps.strides[1] < maps.strides[2]
     values = maps.converted(to: .f64).scalars(as: Double.self)
     guard values.allSatisfy(\.isFinite) else { throw MapProblem(id, "a map has a value that is no finite number") }
   }
@@ -96,11 +99,21 @@ public struct MapFolder: Sendable {
   ///
   /// - Parameter maps: `[concepts, height, width]`
   public static func write(_ maps: Tensor, concepts: [String], id: String, to folder: String) throws {
-    let safe = id.map { $0.isLetter || $0.isNumber || "._- ".contains($0) ? $0 : "_" }
-    var writer = try NpzWriter(path: "\(folder)/\(String(safe)).npz")
+    var writer = try NpzWriter(path: "\(folder)/\(fileName(id)).npz")
     try writer.write("maps", maps.converted(to: .f32))
     try writer.write("concepts", strings: concepts)
     try writer.write("id", strings: [id], shape: [])
     try writer.finish()
+  }
+
+  /// A name that no other id has: what does not belong into a file's name stands as `%2F` does in addresses.
+  private static func fileName(_ id: String) -> String {
+    let kept = Set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._- ".utf8)
+    let name = id.utf8.map { byte in
+      kept.contains(byte) || byte >= 0x80 ? [byte] : Array("%\(byte < 16 ? "0" : "")\(String(byte, radix: 16, uppercase: true))".utf8)
+    }.joined()
+    let text = String(decoding: name, as: UTF8.self)
+    // File systems take 255 bytes.
+    return name.count <= 240 ? text : "\(String(decoding: name.prefix(200), as: UTF8.self))-\(String(hashOf(id), radix: 16))"
   }
 }

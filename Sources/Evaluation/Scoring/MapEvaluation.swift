@@ -4,9 +4,23 @@ import Tensor
 public enum PictureOutcome: Sendable {
   case scored(PictureScores, warnings: [String])
   /// It cannot be scored, and why.
-  case skipped(id: String, reason: String)
+  case skipped(id: String, reason: String, warnings: [String])
   /// The protocol does not take it, and why.
-  case leftOut(id: String, reason: String)
+  case leftOut(id: String, reason: String, warnings: [String])
+
+  /// What was found odd about the picture.
+  public var warnings: [String] {
+    switch self {
+    case .scored(_, let warnings), .skipped(_, _, let warnings), .leftOut(_, _, let warnings): warnings
+    }
+  }
+}
+
+/// Thrown by whoever makes maps where a protocol asks for nothing: the picture is left out, which is no fault of it.
+public struct NothingAsked: Error, CustomStringConvertible {
+  public let description: String
+
+  public init(_ description: String) { self.description = description }
 }
 
 /// Goes through a data set, gets maps for each picture and scores them: pictures in parallel, videos frame by frame,
@@ -16,7 +30,8 @@ public struct MapEvaluation: Sendable {
   let scorer: MapScorer
   /// Indices of pictures that belong together: the frames of a video, or one picture.
   public let units: [Range<Int>]
-  private var reasonToLeaveOut: @Sendable (SegmentationExample) -> String? = { _ in nil }
+  /// Why the protocol does not take a picture; nil when it does.
+  public private(set) var reasonToLeaveOut: @Sendable (SegmentationExample) -> String? = { _ in nil }
 
   /// Scores as a protocol says: its pictures, its class names, its rules.
   ///
@@ -91,20 +106,26 @@ public struct MapEvaluation: Sendable {
   public func score(_ unit: Range<Int>, maps: (SegmentationExample) throws -> ConceptMaps) -> [PictureOutcome] {
     var consistency = VideoConsistency()
     return unit.map { index in
+      var warnings: [String] = []
       do {
         let example = try dataset.example(index)
-        if let reason = reasonToLeaveOut(example) { return .leftOut(id: example.id, reason: reason) }
+        warnings = example.warnings
+        if let reason = reasonToLeaveOut(example) {
+          return .leftOut(id: example.id, reason: reason, warnings: warnings)
+        }
         let maps = try maps(example)
         guard let sequence = dataset.sequence(index) else {
-          return .scored(scorer.scores(maps, example), warnings: example.warnings)
+          return .scored(scorer.scores(maps, example), warnings: warnings)
         }
         var steady = Steadiness()
         var scores = scorer.scores(maps, example, sequence: sequence) {
           steady = consistency.add(truth: example.labels, found: $0)
         }
         scores.steady = steady
-        return .scored(scores, warnings: example.warnings)
-      } catch { return .skipped(id: dataset.id(index), reason: "\(error)") }
+        return .scored(scores, warnings: warnings)
+      } catch let nothing as NothingAsked {
+        return .leftOut(id: dataset.id(index), reason: "\(nothing)", warnings: warnings)
+      } catch { return .skipped(id: dataset.id(index), reason: "\(error)", warnings: warnings) }
     }
   }
 }

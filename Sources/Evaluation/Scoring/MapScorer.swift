@@ -2,7 +2,7 @@
 public struct ScoringRules: Sendable, Equatable, Codable {
   /// A pixel is background where its largest softmax over the concepts is below this.
   public var threshold = 0.35
-  /// The side of the square that labels are brought to by nearest neighbour; nil to leave them as they are.
+  /// The side of the square that labels are brought to by nearest neighbour, as Pillow has it; nil to leave them as they are.
   public var labelSize: Int?
 
   public init() {}
@@ -46,7 +46,7 @@ struct MapScorer {
     for (index, row) in concepts.enumerated() {
       guard let row, row != classes.background, present.contains(row) else { continue }
       let target = example.labels.map { $0 < 0 ? Int8(-1) : Int($0) == row ? 1 : 0 }
-      var binary = binary(resized.plane(of: index), target, maps.concepts[index])
+      var binary = binary(resized.plane(of: index), target, maps.concepts[index], example)
       binary.authors = AuthorsProtocol.scores(maps, index, target, height: example.height, width: example.width)
       scores.binary.append(binary)
     }
@@ -76,8 +76,11 @@ struct MapScorer {
     scores.thresholded = thresholded
   }
 
-  private func binary(_ plane: [Double], _ target: [Int8], _ concept: String) -> BinaryScores {
-    let isAbove = aboveMean(plane)
+  private func binary(
+    _ plane: [Double], _ target: [Int8], _ concept: String, _ example: SegmentationExample
+  ) -> BinaryScores {
+    // NumPy adds up planes that were scaled in this way column by column.
+    let isAbove = aboveMean(plane, columnsOf: example.width)
     var counts = BinaryCounts(), ranked: [Double] = [], positives: [UInt8] = []
     ranked.reserveCapacity(plane.count)
     positives.reserveCapacity(plane.count)
@@ -91,11 +94,53 @@ struct MapScorer {
   }
 }
 
-/// Which values lie above the mean of all; none of equal ones.
-func aboveMean(_ values: some Collection<Double>) -> [Bool] {
-  guard let low = values.min(), let high = values.max(), high > low else { return values.map { _ in false } }
-  let mean = values.reduce(0, +) / Double(values.count)
+/// Which values of a plane lie above the mean of all, as NumPy has it to the bit: where many values are alike, the last bit
+/// of the mean decides.
+///
+/// - Parameter columnsOf: the width of the plane when its values are to be added up column by column; nil for row by row
+func aboveMean(_ values: [Double], columnsOf width: Int? = nil) -> [Bool] {
+  let sum = pairwiseSum(width.map { transposed(values, width: $0) } ?? values), mean = sum / Double(values.count)
   return values.map { $0 > mean }
+}
+
+/// A plane column by column, in blocks that stay in the cache.
+private func transposed(_ plane: [Double], width: Int) -> [Double] {
+  let height = plane.count / max(width, 1), side = 16
+  return [Double](unsafeUninitializedCapacity: plane.count) { target, count in
+    plane.withUnsafeBufferPointer { source in
+      for top in stride(from: 0, to: height, by: side) {
+        for left in stride(from: 0, to: width, by: side) {
+          for x in left..<min(left + side, width) {
+            for y in top..<min(top + side, height) { target[x * height + y] = source[y * width + x] }
+          }
+        }
+      }
+    }
+    count = plane.count
+  }
+}
+
+/// NumPy's pairwise sum: eight running sums in blocks of at most 128, halves added up.
+///
+/// Source: numpy `pairwise_sum` in `loops_utils.h.src`.
+func pairwiseSum(_ values: [Double]) -> Double {
+  values.withUnsafeBufferPointer { pairwiseSum($0[...]) }
+}
+
+private func pairwiseSum(_ values: Slice<UnsafeBufferPointer<Double>>) -> Double {
+  let start = values.startIndex, count = values.count
+  if count < 8 { return values.reduce(0, +) }
+  if count > 128 {
+    let half = count / 2 - count / 2 % 8
+    return pairwiseSum(values[start..<start + half]) + pairwiseSum(values[(start + half)...])
+  }
+  var sums = SIMD8<Double>()
+  let whole = count - count % 8
+  for place in stride(from: 0, to: whole, by: 8) {
+    for lane in 0..<8 { sums[lane] += values[start + place + lane] }
+  }
+  let first = (sums[0] + sums[1]) + (sums[2] + sums[3]), second = (sums[4] + sums[5]) + (sums[6] + sums[7])
+  return values[(start + whole)...].reduce(first + second, +)
 }
 
 /// The rules of the authors' ImageNet-Segmentation script, rounding included: foreground is above the mean of the small
@@ -109,11 +154,13 @@ enum AuthorsProtocol {
   static func scores(
     _ maps: ConceptMaps, _ concept: Int, _ target: [Int8], height: Int, width: Int
   ) -> BinaryScores.Authors? {
-    let truth = nearest(pillowCells(height), pillowCells(width), rowLength: width).map { target[$0] }
+    let truth = nearest(
+      pillowCells(height, size: size), pillowCells(width, size: size), rowLength: width
+    ).map { target[$0] }
     guard truth.contains(1) else { return nil }
     let map = Array(maps.value(concept))
     let cells = nearest(cells(maps.height), cells(maps.width), rowLength: maps.width)
-    let isAbove = aboveMean(map), scaled = scaledToUnit(map.map(Float.init))
+    let isAbove = aboveMean(map, columnsOf: maps.isColumnMajor ? maps.width : nil), scaled = scaledToUnit(map.map(Float.init))
     var counts = BinaryCounts(), scores: [Double] = [], positives: [UInt8] = []
     for (cell, truth) in zip(cells, truth) where truth >= 0 { counts.add(truth: truth > 0, found: isAbove[cell]) }
     for isForeground in [false, true] {
@@ -138,14 +185,15 @@ enum AuthorsProtocol {
 
   /// PyTorch's: rounded down.
   private static func cells(_ count: Int) -> [Int] { (0..<size).map { min($0 * count / size, count - 1) } }
+}
 
-  /// Pillow's: steps are added up, which decides where halves fall.
-  private static func pillowCells(_ count: Int) -> [Int] {
-    let step = Double(count) / Double(size)
-    var place = step * 0.5
-    return (0..<size).map { _ in
-      defer { place += step }
-      return min(Int(place), count - 1)
-    }
+/// The cell of an axis that each of `size` places falls into by Pillow's nearest neighbour: steps are added up, which
+/// decides where halves fall.
+func pillowCells(_ count: Int, size: Int) -> [Int] {
+  let step = Double(count) / Double(size)
+  var place = step * 0.5
+  return (0..<size).map { _ in
+    defer { place += step }
+    return min(Int(place), count - 1)
   }
 }

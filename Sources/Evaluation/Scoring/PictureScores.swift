@@ -6,13 +6,24 @@ public struct PictureScores: Sendable, Equatable, Codable {
   public let height, width: Int
   public let concepts: [String]
   /// Every pixel given the class of its largest map.
-  public internal(set) var argmax: ClassCounts
+  public package(set) var argmax: ClassCounts
   /// The same, but background where the softmax over the concepts is below the threshold; nil without a background.
   public internal(set) var thresholded: ClassCounts?
   /// Every concept that is in the picture against its mask.
   public internal(set) var binary: [BinaryScores] = []
   /// Of a video: pixels whose class stays for eight frames up to this one, and those of them whose prediction stays.
   public internal(set) var steady: Steadiness?
+
+  package init(
+    id: String, sequence: String? = nil, height: Int, width: Int, concepts: [String], argmax: ClassCounts
+  ) {
+    self.id = id
+    self.sequence = sequence
+    self.height = height
+    self.width = width
+    self.concepts = concepts
+    self.argmax = argmax
+  }
 }
 
 /// Pixels of a video whose true class is the same in a window of frames, and those of them whose predicted class is too.
@@ -56,11 +67,13 @@ public struct BinaryCounts: Sendable, Equatable, Codable {
     }
   }
 
-  public static func += (total: inout BinaryCounts, more: BinaryCounts) {
-    total.truePositives += more.truePositives
-    total.falsePositives += more.falsePositives
-    total.falseNegatives += more.falseNegatives
-    total.trueNegatives += more.trueNegatives
+  public static func += (total: inout BinaryCounts, more: BinaryCounts) { total.add(more, times: 1) }
+
+  mutating func add(_ more: BinaryCounts, times: Int) {
+    truePositives += more.truePositives * times
+    falsePositives += more.falsePositives * times
+    falseNegatives += more.falseNegatives * times
+    trueNegatives += more.trueNegatives * times
   }
 
   public var pixels: Int { truePositives + falsePositives + falseNegatives + trueNegatives }

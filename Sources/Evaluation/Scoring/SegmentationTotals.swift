@@ -16,27 +16,27 @@ public struct SegmentationTotals: Sendable, Equatable {
   private var steady = Steadiness()
 
   public init(_ classes: SegmentationClasses) {
-    argmax = ClassCounts(classes: classes.count)
-    thresholded = classes.background == nil ? nil : argmax
+    self.init(classes: classes.count, hasBackground: classes.background != nil)
+  }
+
+  init(classes: Int, hasBackground: Bool) {
+    argmax = ClassCounts(classes: classes)
+    thresholded = hasBackground ? argmax : nil
   }
 
   /// Adds a picture.
-  ///
-  /// - Parameter weight: how often, for resampling
-  public mutating func add(_ scores: PictureScores, weight: Int = 1) {
-    for _ in 0..<weight {
-      pictures += 1
-      argmax += scores.argmax
-      if let more = scores.thresholded { thresholded? += more }
-      for pair in scores.binary { add(pair) }
-      if let iou = scores.argmax.meanOverTrue {
-        scoredPictures += 1
-        pictureIoUs += iou
-      }
-      if let more = scores.steady {
-        steady.windows += more.windows
-        steady.share += more.share
-      }
+  public mutating func add(_ scores: PictureScores) {
+    pictures += 1
+    argmax += scores.argmax
+    if let more = scores.thresholded { thresholded? += more }
+    for pair in scores.binary { add(pair) }
+    if let iou = scores.argmax.meanOverTrue {
+      scoredPictures += 1
+      pictureIoUs += iou
+    }
+    if let more = scores.steady {
+      steady.windows += more.windows
+      steady.share += more.share
     }
   }
 
@@ -52,20 +52,32 @@ public struct SegmentationTotals: Sendable, Equatable {
   }
 
   public static func += (total: inout SegmentationTotals, more: SegmentationTotals) {
-    total.pictures += more.pictures
-    total.argmax += more.argmax
-    if let counts = more.thresholded { total.thresholded? += counts }
-    total.pairs += more.pairs
-    total.binary += more.binary
-    total.precisions += more.precisions
-    total.pairIoUs += more.pairIoUs
-    total.authorsPairs += more.authorsPairs
-    total.authors += more.authors
-    total.authorsPrecisions += more.authorsPrecisions
-    total.scoredPictures += more.scoredPictures
-    total.pictureIoUs += more.pictureIoUs
-    total.steady.windows += more.steady.windows
-    total.steady.share += more.steady.share
+    total.add(more, times: 1, rows: more.rows)
+  }
+
+  /// Classes that anything is counted of.
+  var rows: [Int] {
+    argmax.truth.indices.filter { argmax.isCounted($0) || thresholded?.isCounted($0) ?? false }
+  }
+
+  /// Adds totals several times.
+  ///
+  /// - Parameter rows: of `more`
+  mutating func add(_ more: SegmentationTotals, times: Int, rows: [Int]) {
+    pictures += more.pictures * times
+    argmax.add(more.argmax, times: times, rows: rows)
+    if let counts = more.thresholded { thresholded?.add(counts, times: times, rows: rows) }
+    pairs += more.pairs * times
+    binary.add(more.binary, times: times)
+    precisions += more.precisions.times(times)
+    pairIoUs += more.pairIoUs.times(times)
+    authorsPairs += more.authorsPairs * times
+    authors.add(more.authors, times: times)
+    authorsPrecisions += more.authorsPrecisions.times(times)
+    scoredPictures += more.scoredPictures * times
+    pictureIoUs += more.pictureIoUs.times(times)
+    steady.windows += more.steady.windows * times
+    steady.share += more.steady.share.times(times)
   }
 
   /// A figure; nil where there is nothing to measure it on.
