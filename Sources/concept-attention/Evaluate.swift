@@ -23,6 +23,9 @@ struct Evaluate: ParsableCommand {
           concept-attention evaluate --dataset voc2012 --data datasets/voc \
             --model FLUX.1-schnell --protocol paper-voc-multi \
             --method concept-attention,cross-attention,centre --output results/voc
+        Everything on the scenes: all methods, every ablation, faithfulness:
+          concept-attention evaluate --dataset scenes --method all --ablate all \
+            --faithfulness word --faithfulness-limit 10 --output results/scenes
         Maps of another program:
           concept-attention evaluate --dataset voc2012 --data datasets/voc \
             --maps maps --output scores.json

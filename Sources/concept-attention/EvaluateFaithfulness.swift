@@ -21,9 +21,12 @@ extension EvaluationSession {
       ]).joined(separator: "; ")
     let files = OutcomeFolder<FaithfulnessLine>(folder, settings: settings, units: ids)
     var lines: [Int: [FaithfulnessLine]] = [:]
-    let left = try ResumableRun(name: "faithfulness", files: files, units: units.count, team: evaluation.team).run { unit in
+    let left = try ResumableRun(name: "faithfulness", files: files, units: units.count, team: evaluation.team).run {
+      unit in
       try units[unit].map { try line($0, measure, scoring) }
-    } onLine: { unit, line in lines[unit, default: []].append(line) }
+    } onLine: { unit, line in
+      lines[unit, default: []].append(line)
+    }
     missing += left
     guard left == 0, evaluation.team.leads else { return }
     let found = ids.indices.flatMap { Array(zip(ids[$0], lines[$0] ?? [])) }

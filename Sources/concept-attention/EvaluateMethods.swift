@@ -106,7 +106,8 @@ final class EvaluationSession {
   private func run(_ variant: Ablation.Variant, _ maker: MapMaker, folder parent: String) throws -> EvaluationState? {
     let settings = settings(variant)
     if let state = known[settings] { return state }
-    let scoring = MapEvaluation(dataset, following: variant.rules, names: names), units = units(scoring, evaluation.limit)
+    let scoring = MapEvaluation(dataset, following: variant.rules, names: names),
+      units = units(scoring, evaluation.limit)
     let folder = "\(parent)/\(Self.fileName(variant.name))"
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     let maps = evaluation.saveMaps.map { "\($0)\(folder.dropFirst(evaluation.output.count))" }
@@ -115,7 +116,8 @@ final class EvaluationSession {
     var state = EvaluationState(dataset.classes)
     let files = OutcomeFolder<OutcomeLine>(folder, settings: settings, units: ids)
     var places: [Int: Int] = [:]
-    let left = try ResumableRun(name: variant.name, files: files, units: units.count, team: evaluation.team).run { unit in
+    let left = try ResumableRun(name: variant.name, files: files, units: units.count, team: evaluation.team).run {
+      unit in
       try outcomes(units[unit], scoring, maker, maps).map { OutcomeLine($0) }
     } onLine: { unit, line in
       let place = places[unit, default: 0]
@@ -167,9 +169,10 @@ final class EvaluationSession {
   /// What a figure depends on: a folder of results of other settings is not gone on with.
   func settings(_ variant: Ablation.Variant) -> String {
     let model = evaluation.model
-    var parts = dataParts + [
-      "method \(variant.method.name)", "protocol \(variant.rules.json.filter { !$0.isNewline })",
-    ]
+    var parts =
+      dataParts + [
+        "method \(variant.method.name)", "protocol \(variant.rules.json.filter { !$0.isNewline })",
+      ]
     if variant.method.needsModel { parts += modelParts(model) }
     return parts.joined(separator: "; ")
   }
@@ -191,7 +194,8 @@ final class EvaluationSession {
 
   func title(_ varied: String?) -> String {
     let options = evaluation.options
-    return "\(options.dataset ?? "") \(options.split), protocol \(evaluation.rules.name)\(varied.map { ": \($0)" } ?? "")"
+    return
+      "\(options.dataset ?? "") \(options.split), protocol \(evaluation.rules.name)\(varied.map { ": \($0)" } ?? "")"
   }
 
   func settingsTable(_ pictures: Int) -> [(name: String, value: String)] {

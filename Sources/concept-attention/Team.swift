@@ -58,7 +58,9 @@ struct TeamOptions: ParsableArguments {
   #endif
 
   func validate() throws {
-    if let shard, part == nil { throw ValidationError("--shard '\(shard)': expected a part and their number, as in 2/8") }
+    if let shard, part == nil {
+      throw ValidationError("--shard '\(shard)': expected a part and their number, as in 2/8")
+    }
     #if MPI
       if mpi, shard != nil { throw ValidationError("--shard and --mpi exclude each other") }
     #endif

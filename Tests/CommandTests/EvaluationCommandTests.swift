@@ -71,6 +71,49 @@ import Testing
     }
   }
 
+  @Test func partsMakeTheTableOfTheWhole() throws {
+    let folder = try folder(), tree = "\(trees)/broken/voc2012/missing-mask"
+    func run(_ more: String...) throws -> Command.Outcome {
+      try Command.start(
+        ["evaluate", "--dataset", "voc2012", "--data", tree, "--method", "centre,chance"] + more, in: folder
+      ).finish()
+    }
+    let whole = try run("--output", "whole"), first = try run("--output", "parts", "--shard", "2/2")
+    #expect(whole.status == 3 && first.status == 0)
+    #expect(first.errors.contains("left to other parts") && first.output.isEmpty)
+    let second = try run("--output", "parts", "--shard", "1/2")
+    #expect(second.status == 3, "the faulty picture is told of by whoever comes last")
+    for name in ["results.json", "table.md", "table.csv", "classes.csv", "report.html", "plot.svg"] {
+      let one = try String(contentsOfFile: "\(folder)/whole/\(name)", encoding: .utf8)
+      let other = try String(contentsOfFile: "\(folder)/parts/\(name)", encoding: .utf8)
+      #expect(one == other, "\(name)")
+    }
+  }
+
+  @Test func faithfulnessHasATableAndPlots() throws {
+    let folder = try folder()
+    let run = try Command.run(
+      "evaluate", "--dataset", "scenes", "--limit", "2", "--method", "centre", "--faithfulness", "word",
+      "--faithfulness-limit", "1", "--output", "out", in: folder)
+    #expect(run.status == 0, "\(run.errors)")
+    let table = try String(contentsOfFile: "\(folder)/out/faithfulness/table.md", encoding: .utf8)
+    #expect(table.contains("random order") && table.contains("1 pictures measured"))
+    for name in ["plot-word.svg", "curves-word.svg", "report.html", "table.csv"] {
+      #expect(FileManager.default.fileExists(atPath: "\(folder)/out/faithfulness/\(name)"), "\(name)")
+    }
+  }
+
+  @Test func aPictureWithoutAnyClassIsNoFault() throws {
+    let folder = try folder()
+    let run = try Command.run(
+      "evaluate", "--dataset", "voc2012", "--data", "\(trees)/broken/voc2012/all-void", "--method", "uniform",
+      "--output", "out", in: folder)
+    #expect(run.status == 0, "\(run.errors)")
+    #expect(run.errors.contains("SegmentationClass/2007_002775.png"))
+    let methods = try object("\(folder)/out/results.json")["methods"] as? [String: Any]
+    #expect((methods?["uniform"] as? [String: Any])?["pictures"] as? Int == 2)
+  }
+
   @Test func savedMapsScoreLikeTheRunThatMadeThem() throws {
     let folder = try folder(), tree = "\(trees)/folder"
     let made = try Command.run(
@@ -114,6 +157,12 @@ import Testing
     (["--dataset", "scenes", "--output", "o", "--method", "magic"], "magic"),
     (["--dataset", "scenes", "--output", "o", "--protocol", "paper-imagenet", "--limit", "1"], "layer 14"),
     (["--dataset", "scenes", "--output", "o", "--ablate", "luck"], "luck"),
+    (["--dataset", "scenes", "--output", "o", "--faithfulness", "trust"], "trust"),
+    (["--dataset", "scenes", "--output", "o", "--shard", "3/2"], "3/2"),
+    (["--dataset", "scenes", "--output", "o", "--shard", "0/2"], "0/2"),
+    (
+      ["--dataset", "scenes", "--output", "o", "--faithfulness-limit", "2"], "--faithfulness-limit has no meaning here"
+    ),
     (["--dataset", "voc2012", "--data", "nowhere", "--output", "o"], "nowhere"),
     (["--threshold", "2"], "threshold"), (["--method", "chance"], "--method has no meaning here"),
     (["--dataset", "scenes", "--json", "--output", "o"], "--json has no meaning here"),

@@ -75,7 +75,11 @@ import Testing
     for index in [0, 3, 5, 8] {
       let line = try measure(["concept-attention"], index, [.word])
       for curve in line.curves {
-        if curve.order == Faithfulness.random { random += area(curve.predictionCut) } else { marked += area(curve.predictionCut) }
+        if curve.order == Faithfulness.random {
+          random += area(curve.predictionCut)
+        } else {
+          marked += area(curve.predictionCut)
+        }
       }
     }
     #expect(marked > random)

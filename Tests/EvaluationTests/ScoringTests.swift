@@ -257,7 +257,8 @@ private struct VideoRun {
   @Test func promptsNameTheClassesAsTheProtocolSays() throws {
     let dataset = try DatasetTrees.open("voc2012", "\(DatasetTrees.root)/voc2012"), example = try dataset.example(0)
     for (prompt, expected) in [
-      ("a {concept}", "a boat"), ("{concepts}", "boat, cat"), ("a {concepts,a }.", "a boat,a cat."), ("{concepts,", "{concepts,"),
+      ("a {concept}", "a boat"), ("{concepts}", "boat, cat"), ("a {concepts,a }.", "a boat,a cat."),
+      ("{concepts,", "{concepts,"),
     ] {
       var rules = EvaluationProtocol()
       rules.prompt = prompt

@@ -33,10 +33,10 @@ public struct FaithfulnessTable: Sendable {
 
   private static var quantities: [(column: FigureTable.Column, values: (FaithfulnessLine.Curves) -> [Double]?)] {
     [
-    (.init(key: "prediction_cut", title: "prediction, cut"), \.predictionCut),
-    (.init(key: "prediction_kept", title: "prediction, kept"), \.predictionKept),
-    (.init(key: "maps_cut", title: "other maps, cut"), \.othersCut),
-    (.init(key: "maps_kept", title: "other maps, kept"), \.othersKept),
+      (.init(key: "prediction_cut", title: "prediction, cut"), \.predictionCut),
+      (.init(key: "prediction_kept", title: "prediction, kept"), \.predictionKept),
+      (.init(key: "maps_cut", title: "other maps, cut"), \.othersCut),
+      (.init(key: "maps_kept", title: "other maps, kept"), \.othersKept),
     ]
   }
 

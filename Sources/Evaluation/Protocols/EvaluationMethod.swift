@@ -38,7 +38,9 @@ public struct EvaluationMethod: Sendable {
 
   /// Everything there is: methods, further spaces of ConceptAttention, baselines.
   public static var names: [String] {
-    let further = SaliencySpace.allCases.filter { $0 != .output }.map { "\(MapMethod.conceptAttention.name):\($0.rawValue)" }
+    let further = SaliencySpace.allCases.filter { $0 != .output }.map {
+      "\(MapMethod.conceptAttention.name):\($0.rawValue)"
+    }
     return MapMethod.all.map(\.name) + further + Baseline.allCases.map(\.rawValue)
   }
 

@@ -61,7 +61,8 @@ extension FigureTable {
 
   private func ticks(_ range: ClosedRange<Double>) -> [Double] {
     let step = range.upperBound - range.lowerBound > 0.6 ? 0.5 : 0.2
-    return Array(stride(from: (range.lowerBound / step).rounded(.up) * step, through: range.upperBound + 1e-9, by: step))
+    return Array(
+      stride(from: (range.lowerBound / step).rounded(.up) * step, through: range.upperBound + 1e-9, by: step))
   }
 
   // MARK: Curves
@@ -89,7 +90,8 @@ extension FigureTable {
       free = x(place) + half + 4
       shapes += "<text x='\(n(x(place)))' y='\(n(bottom + 18))' text-anchor='middle'>\(name)</text>"
     }
-    shapes += "<text x='\(n((left + right) / 2))' y='\(n(bottom + 38))' text-anchor='middle'>\(escapedText(head))</text>"
+    shapes +=
+      "<text x='\(n((left + right) / 2))' y='\(n(bottom + 38))' text-anchor='middle'>\(escapedText(head))</text>"
     for (index, column) in columns.enumerated() {
       shapes += curve(column, index, points, x, y)
       shapes += key(column.title, index, x: right + 14, y: top + 10 + Double(index) * 20)
@@ -102,8 +104,10 @@ extension FigureTable {
         shapes += "stroke='\(color(index))' stroke-width='1.2' stroke-dasharray='5 4'/>"
       }
       let below = top + 18 + Double(columns.count) * 20
-      shapes += "<line x1='\(n(right + 10))' x2='\(n(right + 30))' y1='\(n(below))' y2='\(n(below))' stroke='currentColor' "
-      shapes += "stroke-dasharray='5 4'/><text x='\(n(right + 36))' y='\(n(below + 4))'>\(escapedText(beside.name))</text>"
+      shapes +=
+        "<line x1='\(n(right + 10))' x2='\(n(right + 30))' y1='\(n(below))' y2='\(n(below))' stroke='currentColor' "
+      shapes +=
+        "stroke-dasharray='5 4'/><text x='\(n(right + 36))' y='\(n(below + 4))'>\(escapedText(beside.name))</text>"
     }
     return svg(width: 760, height: bottom + 48, shapes)
   }
@@ -131,7 +135,8 @@ extension FigureTable {
   private func color(_ index: Int) -> String { Self.colors[index % Self.colors.count] }
 
   private func key(_ title: String, _ index: Int, x: Double, y: Double) -> String {
-    let line = "<line x1='\(n(x - 4))' x2='\(n(x + 16))' y1='\(n(y))' y2='\(n(y))' stroke='\(color(index))' stroke-width='2'/>"
+    let line =
+      "<line x1='\(n(x - 4))' x2='\(n(x + 16))' y1='\(n(y))' y2='\(n(y))' stroke='\(color(index))' stroke-width='2'/>"
     return line + marker(index, x: x + 6, y: y) + "<text x='\(n(x + 22))' y='\(n(y + 4))'>\(escapedText(title))</text>"
   }
 

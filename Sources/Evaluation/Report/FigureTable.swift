@@ -69,17 +69,21 @@ public struct FigureTable: Sendable {
   var differences: [(row: String, by: [String: Figure])] {
     guard let first = rows.first else { return [] }
     return rows.dropFirst().map { row in
-      (row.name, row.figures.reduce(into: [:]) { by, part in
-        if let other = first.figures[part.key] { by[part.key] = part.value.minus(other) }
-      })
+      (
+        row.name,
+        row.figures.reduce(into: [:]) { by, part in
+          if let other = first.figures[part.key] { by[part.key] = part.value.minus(other) }
+        }
+      )
     }
   }
 
   var differenceCells: [[String]] {
     differences.map { row, by in
-      [row] + columns.map { column in
-        Self.text(by[column.key], signed: true) + (by[column.key]?.isSure == true ? " *" : "")
-      }
+      [row]
+        + columns.map { column in
+          Self.text(by[column.key], signed: true) + (by[column.key]?.isSure == true ? " *" : "")
+        }
     }
   }
 

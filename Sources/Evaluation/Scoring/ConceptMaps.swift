@@ -110,10 +110,12 @@ public struct MapFolder: Sendable {
   private static func fileName(_ id: String) -> String {
     let kept = Set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._- ".utf8)
     let name = id.utf8.map { byte in
-      kept.contains(byte) || byte >= 0x80 ? [byte] : Array("%\(byte < 16 ? "0" : "")\(String(byte, radix: 16, uppercase: true))".utf8)
+      kept.contains(byte) || byte >= 0x80
+        ? [byte] : Array("%\(byte < 16 ? "0" : "")\(String(byte, radix: 16, uppercase: true))".utf8)
     }.joined()
     let text = String(decoding: name, as: UTF8.self)
     // File systems take 255 bytes.
-    return name.count <= 240 ? text : "\(String(decoding: name.prefix(200), as: UTF8.self))-\(String(hashOf(id), radix: 16))"
+    return name.count <= 240
+      ? text : "\(String(decoding: name.prefix(200), as: UTF8.self))-\(String(hashOf(id), radix: 16))"
   }
 }

@@ -37,15 +37,17 @@ public struct EvaluationState: Sendable {
 
   /// Every figure that there is.
   public var figures: [SegmentationMetric: Figure] {
-    Dictionary(uniqueKeysWithValues: SegmentationMetric.allCases.compactMap { metric in
-      figure(metric).map { (metric, $0) }
-    })
+    Dictionary(
+      uniqueKeysWithValues: SegmentationMetric.allCases.compactMap { metric in
+        figure(metric).map { (metric, $0) }
+      })
   }
 
   /// Every figure with its interval.
   public var metrics: JSONText {
     .object(
-      SegmentationMetric.allCases.compactMap { metric in figure(metric).map { (metric.rawValue, $0.json(metric.note)) } })
+      SegmentationMetric.allCases.compactMap { metric in figure(metric).map { (metric.rawValue, $0.json(metric.note)) }
+      })
   }
 }
 

@@ -160,7 +160,8 @@ enum AuthorsProtocol {
     guard truth.contains(1) else { return nil }
     let map = Array(maps.value(concept))
     let cells = nearest(cells(maps.height), cells(maps.width), rowLength: maps.width)
-    let isAbove = aboveMean(map, columnsOf: maps.isColumnMajor ? maps.width : nil), scaled = scaledToUnit(map.map(Float.init))
+    let isAbove = aboveMean(map, columnsOf: maps.isColumnMajor ? maps.width : nil),
+      scaled = scaledToUnit(map.map(Float.init))
     var counts = BinaryCounts(), scores: [Double] = [], positives: [UInt8] = []
     for (cell, truth) in zip(cells, truth) where truth >= 0 { counts.add(truth: truth > 0, found: isAbove[cell]) }
     for isForeground in [false, true] {

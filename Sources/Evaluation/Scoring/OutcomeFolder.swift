@@ -49,7 +49,9 @@ public struct OutcomeFolder<Line: Codable & Sendable>: Sendable {
 
   private var files: [String] {
     let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
-    return names.filter { $0.hasPrefix(Self.stem) && $0.hasSuffix(".jsonl") }.sorted(by: precedes).map { "\(path)/\($0)" }
+    return names.filter { $0.hasPrefix(Self.stem) && $0.hasSuffix(".jsonl") }.sorted(by: precedes).map {
+      "\(path)/\($0)"
+    }
   }
 
   /// Gives what earlier runs have left, every unit once.
@@ -115,7 +117,8 @@ public struct OutcomeFolder<Line: Codable & Sendable>: Sendable {
           }
           guard head.settings == settings else {
             throw DatasetProblem(
-              path, "has results of other settings; choose another folder. Found \(head.settings), expected \(settings)")
+              path, "has results of other settings; choose another folder. Found \(head.settings), expected \(settings)"
+            )
           }
           length = start
           continue

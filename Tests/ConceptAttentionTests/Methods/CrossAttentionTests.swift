@@ -24,7 +24,8 @@ import Testing
     let method = PromptCrossAttention(tokens, in: ["double.2"])
     let seen = Seen(["double.2.text.rotatedQuery", "double.2.image.rotatedKey"])
     _ = try pipeline.generate(request(), processors: [method, seen])
-    let query = try #require(seen.tensors["double.2.text.rotatedQuery"]), key = try #require(seen.tensors["double.2.image.rotatedKey"])
+    let query = try #require(seen.tensors["double.2.text.rotatedQuery"]),
+      key = try #require(seen.tensors["double.2.image.rotatedKey"])
     let scale = 1 / Float(query.shape[3]).squareRoot()
     let weights = (Tensor.matmul(query, key.transposed()) * scale).softmax(-1).mean(1)
     let expected = stacked(tokens.map { weights.take(1, $0.tokens).mean(1) }, axis: 1)
@@ -37,7 +38,8 @@ import Testing
     let method = AuthorsCrossAttention(set, layers: [1])
     let seen = Seen(["double.1.authors-concepts.key", "double.1.image.query"])
     _ = try pipeline.generate(request(), processors: [method, seen])
-    let key = try #require(seen.tensors["double.1.authors-concepts.key"]), query = try #require(seen.tensors["double.1.image.query"])
+    let key = try #require(seen.tensors["double.1.authors-concepts.key"]),
+      query = try #require(seen.tensors["double.1.image.query"])
     let expected = Tensor.matmul(key, query.transposed()).softmax(2).mean(1)
     expectClose(try method.maps().average.reshaped(1, 3, 64), expected, Tolerance(absolute: 1e-6))
   }
