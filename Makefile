@@ -11,7 +11,7 @@ swift_files := Package.swift Benchmarks/Package.swift Sources Tests Benchmarks/S
 bench := Benchmarks/.build/release/bench
 quiet_build := swift build -c release --quiet
 
-.PHONY: help setup build install demo demo-video test test-explorer examples sanitize fuzz bench bench-peers bench-ggml peer-check bench-build bench-check docs format lint clean
+.PHONY: help setup build install demo demo-video results mpi mpi-check test test-explorer examples sanitize fuzz bench bench-peers bench-ggml bench-scoring peer-check bench-build bench-check docs format lint clean
 
 help:
 	@echo 'make demo         a picture and its concept maps by the model that comes along, into demo/'
@@ -22,6 +22,9 @@ help:
 	@echo 'make bench        measure the operations on the shapes of real models'
 	@echo 'make bench-peers  the same in turns with PyTorch (PEER_PYTHON names its Python), as a table'
 	@echo 'make bench-ggml   products in turns with ggml, built from the checkout that GGML names (cmake, a C++ compiler, NumPy)'
+	@echo 'make results      all methods, ablations and faithfulness on the scenes that come along, into docs/results/scenes'
+	@echo 'make mpi          the program with evaluate --mpi, into .build-mpi/ (Open MPI); make mpi-check tries it'
+	@echo 'make bench-scoring  evaluate --maps beside NumPy and scikit-learn (PEER_PYTHON) on 1000 pictures'
 	@echo 'make install      program, embedded models and shell completions below PREFIX (/usr/local unless given)'
 	@echo 'make sanitize     the tests of kernels and files under AddressSanitizer, UndefinedBehaviorSanitizer, ThreadSanitizer'
 	@echo 'make fuzz         changed files into every reader, under AddressSanitizer, for FUZZ_SECONDS (60)'
@@ -52,6 +55,19 @@ demo-video: setup
 	@.build/release/concept-attention segment Sources/EmbeddedModels/Resources/tiny-cogvideox-scenes/005 \
 	  --model tiny-cogvideox --prompt "a boat bobbing on the snow under the sky" --concepts boat,snow,sky \
 	  --output demo-video/followed
+
+# The tables and plots that are committed: what they were made by.
+results: setup
+	swift build -c release --product concept-attention
+	.build/release/concept-attention evaluate --dataset scenes --method all --ablate all \
+	  --faithfulness word --faithfulness-limit 10 --output docs/results/scenes
+
+# A build of its own: the default one stays free of Open MPI.
+mpi: setup
+	swift build -c release --traits MPI --scratch-path .build-mpi --product concept-attention
+
+mpi-check: mpi
+	Tools/mpi/check.sh .build-mpi/release/concept-attention
 
 # Numeric code is some fifty times slower without optimisation, hence release. The second run takes the fallback kernels
 # of a CPU without vector extensions.
@@ -95,6 +111,11 @@ bench-peers: peer-check bench-build
 bench-ggml: bench-build
 	@test -n "$(GGML)" || { echo 'GGML names no checkout: git clone https://github.com/ggml-org/ggml; make bench-ggml GGML=ggml' >&2; exit 1; }
 	@$(bench) peers --peer-command '$(PEER_PYTHON) Benchmarks/peers/ggml_bench.py --checkout $(GGML)' $(if $(BENCH_ARGS),$(BENCH_ARGS),--filter linear)
+
+# In turns, three times each, on a tree that is made once.
+bench-scoring: setup
+	swift build -c release --product concept-attention
+	@Benchmarks/peers/score_maps.sh $(PEER_PYTHON) .build/release/concept-attention
 
 peer-check:
 	@$(PEER_PYTHON) -c 'import torch, numpy, safetensors' 2>/dev/null || { \
