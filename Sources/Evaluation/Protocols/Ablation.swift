@@ -31,6 +31,16 @@ public enum Ablation: String, Sendable, CaseIterable {
     }
   }
 
+  /// As the paper calls it (§5.4).
+  private static func name(of reads: ConceptReads) -> String {
+    switch reads {
+    case .conceptsAndImage: "both"
+    case .image: "cross"
+    case .concepts: "self"
+    case .nothing: "neither"
+    }
+  }
+
   /// One setting of it.
   public struct Variant: Sendable {
     public let name: String
@@ -72,7 +82,7 @@ public enum Ablation: String, Sendable, CaseIterable {
         Variant(
           name: $0.rawValue, place: nil, rules: rules, method: try EvaluationMethod(named: "\(name):\($0.rawValue)"))
       }
-    case .reads: return ConceptReads.allCases.map { reads in variant(reads.rawValue) { $0.reads = reads } }
+    case .reads: return ConceptReads.allCases.map { reads in variant(Self.name(of: reads)) { $0.reads = reads } }
     case .normalization:
       return SaliencyNormalization.allCases.map { form in variant(form.rawValue) { $0.normalization = form } }
     case .draws: return [1, 2, 4, 8].map { draws in variant("\(draws)", Double(draws)) { $0.draws = draws } }

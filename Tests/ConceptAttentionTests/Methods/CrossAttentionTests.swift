@@ -22,9 +22,9 @@ import Testing
       (name: $0, tokens: try pipeline.tokens(of: $0, in: Self.prompt, maxSequenceLength: nil).flatMap { Array($0) })
     }
     let method = PromptCrossAttention(tokens, in: ["double.2"])
-    let seen = Seen(["double.2.text.rotatedQuery", "double.2.image.rotatedKey"])
+    let seen = Seen(["double.2.text.query", "double.2.image.rotatedKey"])
     _ = try pipeline.generate(request(), processors: [method, seen])
-    let query = try #require(seen.tensors["double.2.text.rotatedQuery"]),
+    let query = try #require(seen.tensors["double.2.text.query"]),
       key = try #require(seen.tensors["double.2.image.rotatedKey"])
     let scale = 1 / Float(query.shape[3]).squareRoot()
     let weights = (Tensor.matmul(query, key.transposed()) * scale).softmax(-1).mean(1)
