@@ -174,6 +174,7 @@ extension ck_gemm_args {
   func run(_ rows: [ck_gemm_segment]) {
     rows.withUnsafeBufferPointer { buffer in
       var product = self
+      product.may_round = ComputePrecision.current != .float
       product.segments = buffer.baseAddress
       product.segment_count = buffer.count
       guard ck_gemm(Kernels.current.table, &product) else { tensorFailure("product: no memory for packed panels") }

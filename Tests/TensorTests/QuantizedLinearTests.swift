@@ -33,16 +33,28 @@ import Testing
     for (columns, depth) in [(1, 256), (7, 512), (17, 256), (53, 768)] {
       let weight = Self.matrix(format, rows: columns, columns: depth, seed: UInt64(columns))
       let wide = weight.dequantized(), bias = numbers.tensor(columns), x = numbers.tensor(33, depth)
-      Kernels.with(kernels) {
-        let expected = Tensor.linear(x, weight: wide, bias: bias, activation: .silu)
-        for rows in Array(1...17) + [33] {
-          let some = LinearInput(x.narrow(0, from: 0, count: rows))
-          let result = Tensor.linear([some], weight: weight, bias: bias, activation: .silu)[0]
-          #expect(
-            result.isIdentical(to: expected.narrow(0, from: 0, count: rows)), "\(rows)x\(depth)x\(columns) \(kernels)")
+      for precision in ComputePrecision.allCases {
+        Kernels.with(kernels) {
+          ComputePrecision.with(precision) {
+            let unpacked = roundsBlocks(format) ? wide.converted(to: .bf16) : wide
+            let expected = Tensor.linear(x, weight: unpacked, bias: bias, activation: .silu)
+            for rows in Array(1...17) + [33] {
+              let some = LinearInput(x.narrow(0, from: 0, count: rows))
+              let result = Tensor.linear([some], weight: weight, bias: bias, activation: .silu)[0]
+              #expect(
+                result.isIdentical(to: expected.narrow(0, from: 0, count: rows)),
+                "\(rows)x\(depth)x\(columns) \(kernels) \(precision)")
+            }
+          }
         }
       }
     }
+  }
+
+  /// Tiles multiply blocks that the kernels read themselves rounded to bf16.
+  private func roundsBlocks(_ format: QuantizedMatrix.Format) -> Bool {
+    Kernels.current.name == "amx" && ComputePrecision.current == .bf16
+      && [.q8_0, .q4_0, .q4_K, .q5_K, .q6_K].contains(format)
   }
 
   @Test(arguments: Kernels.available, [QuantizedMatrix.Format.q8_0, .q4_0, .q4_K, .q5_K, .q6_K, .q5_1])
@@ -53,9 +65,10 @@ import Testing
       for rows in [1, 3, 16, 20] {
         let x = numbers.tensor(rows, part.count)
         let (result, expected) = Kernels.with(kernels) {
-          (
-            Tensor.linear([LinearInput(x)], weight: weight, columns: part)[0],
-            Tensor.linear(x, weight: wide.narrow(1, from: part.lowerBound, count: part.count))
+          let rounds = roundsBlocks(format) && part.lowerBound % format.blockSize == 0
+          let unpacked = (rounds ? wide.converted(to: .bf16) : wide).narrow(1, from: part.lowerBound, count: part.count)
+          return (
+            Tensor.linear([LinearInput(x)], weight: weight, columns: part)[0], Tensor.linear(x, weight: unpacked)
           )
         }
         #expect(result.isIdentical(to: expected), "\(rows) rows, columns \(part) \(kernels)")
