@@ -5,7 +5,7 @@
 #include "gemm_plan.h"
 
 // A slab's packed rows may take this many words (32 MB). Of one block of k they share L2 (2 MiB) with a chunk's sums.
-enum { max_packed_words = 8 << 20, max_sum_words = 192 << 10, max_slab_rows = 512 };
+enum { max_packed_words = 8 << 20, max_sum_words = 192 << 10, max_slab_rows = 1024 };
 // Multiply-adds that are worth handing to another thread; 16 rows take as long as one.
 enum { minimum_chunk = 1 << 21 };
 

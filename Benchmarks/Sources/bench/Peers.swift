@@ -39,7 +39,7 @@ struct Peers: ParsableCommand {
   }
 
   private func measureAll(_ cases: [Case], _ kernels: Kernels) throws -> Comparison {
-    let machine = Machine.measured(threads: Threads.count)
+    let machine = Machine.measured(threads: Threads.count, tiles: kernels.name == "amx")
     let peer = try Peer(
       peerCommand.split(separator: " ").map(String.init)
         + ["--serve", "--threads", "\(Threads.count)", "--cases", options.cases])

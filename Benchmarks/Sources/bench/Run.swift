@@ -38,7 +38,7 @@ struct Run: ParsableCommand {
   }
 
   private func measureAll(_ cases: [Case], _ kernels: Kernels) throws {
-    let machine = Machine.measured(threads: Threads.count)
+    let machine = Machine.measured(threads: Threads.count, tiles: kernels.name == "amx")
     report("\(machine.summary)\nkernels: \(kernels.name)", json: json)
     var sink = RecordSink(path: json)
     try sink.write(MachineLine(machine: machine))
