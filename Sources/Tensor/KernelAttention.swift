@@ -116,7 +116,8 @@ extension KernelAttention {
         arguments.k_type = Self.type(keys)
         arguments.v_type = Self.type(values)
         arguments.out_type = output == .bf16 ? ck_attention_bf16 : ck_attention_f32
-        arguments.products = precision == .bf16 ? ck_attention_products_bf16 : ck_attention_products_f32
+        let rounds = precision == .bf16 && ComputePrecision.current != .float
+        arguments.products = rounds ? ck_attention_products_bf16 : ck_attention_products_f32
         (arguments.scale, arguments.causal) = (scale, causal)
         if let mask {
           arguments.mask_kind = mask.dtype == .bool ? ck_attention_mask_bool : ck_attention_mask_f32
