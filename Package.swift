@@ -18,6 +18,8 @@ let package = Package(
     .library(name: "ConceptAttention", targets: ["ConceptAttention"]),
     .library(name: "Evaluation", targets: ["Evaluation"]),
     .library(name: "Artifacts", targets: ["Artifacts"]),
+    // For tests of one's own: comparisons that name the worst place, odd views, golden cases.
+    .library(name: "TestSupport", targets: ["TestSupport"]),
     .executable(name: "concept-attention", targets: ["concept-attention"]),
   ],
   dependencies: [

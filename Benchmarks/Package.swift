@@ -8,6 +8,7 @@ let settings: [SwiftSetting] = [
 
 let package = Package(
   name: "Benchmarks",
+  products: [.library(name: "Harness", targets: ["Harness"])],
   dependencies: [
     .package(name: "swift-concept-attention", path: ".."),
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),

@@ -50,13 +50,14 @@ public final class ConceptAttention: SaliencyMethod {
     try takeUp(earlier)
     earlier = [:]
     let family = options.family ?? model.textFamily
+    let blocks = options.layers?.sorted().map { BlockPattern("\(family).\($0)") } ?? ["\(family)"]
+    try model.require(options.needs, in: blocks, for: name)
     let passes = PassFilter(steps: options.steps, branches: [options.branch])
     hooks.board(
       Rider(
         stream, embeddings: concepts.embeddings, pooled: concepts.pooled,
         reads: options.reads.streams(concepts: stream), families: [family]),
       in: passes)
-    let blocks = options.layers?.sorted().map { BlockPattern("\(family).\($0)") } ?? ["\(family)"]
     for block in blocks { hooks.observe(block, in: passes, add) }
   }
 

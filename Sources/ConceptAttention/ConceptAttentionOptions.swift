@@ -192,4 +192,12 @@ public enum KeptMaps: String, Sendable, CaseIterable {
   case steps
   /// One per head, averaged over layers and steps.
   case heads
+  /// One per head of every layer, averaged over steps.
+  case layersAndHeads
+}
+
+extension Set<KeptMaps> {
+  /// Whether heads must be kept apart.
+  var needHeads: Bool { contains(.heads) || contains(.layersAndHeads) }
+  var withoutHeads: Set<KeptMaps> { subtracting([.heads, .layersAndHeads]) }
 }

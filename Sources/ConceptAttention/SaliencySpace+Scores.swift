@@ -38,7 +38,7 @@ extension SaliencySpace {
     let c = options.conceptScaling.scaled(vectors.concepts), x = vectors.image
     // Concepts first: a handful of rows against all image tokens, read once.
     var scores = SaliencyScores(together: Tensor.matmul(c.mergedHeads, x.mergedHeads.transposed()) * vectors.scale)
-    if options.keeping.contains(.heads) { scores.perHead = Tensor.matmul(c, x.transposed()) * vectors.scale }
+    if options.keeping.needHeads { scores.perHead = Tensor.matmul(c, x.transposed()) * vectors.scale }
     return scores
   }
 }
@@ -50,7 +50,7 @@ func probabilities(
   let all = concepts.perConcept(block.probabilities(query: stream, keys: [stream, .image]))
   let count = block[.image]?.key.shape[2] ?? 0
   let overImage = all.narrow(-1, from: all.shape[3] - count, count: count)
-  return SaliencyScores(together: overImage.mean(1), perHead: options.keeping.contains(.heads) ? overImage : nil)
+  return SaliencyScores(together: overImage.mean(1), perHead: options.keeping.needHeads ? overImage : nil)
 }
 
 extension ConceptScaling {

@@ -4,17 +4,20 @@ import CKernels
 struct KernelAttention {
   let operation: String
   let queries, keys, values: [Tensor]
+  let factors: [Float]
+  /// Of each key stream, broadcast to `[batch, heads, queries, tokens]`.
+  let segmentMasks: [[Tensor]]
   let mask: Tensor?
   let causal: Bool
   let scale: Float
   let precision: AttentionPrecision
   let batch, heads, headDim, queryCount, keyCount: Int
 
-  /// - Parameter values: one for each of `keys`, or none where no values are needed
   init(
-    _ operation: String, _ queries: [Tensor], _ keys: [Tensor], values: [Tensor] = [], mask: Tensor?, causal: Bool,
-    scale: Float?, precision: AttentionPrecision
+    _ operation: String, _ queries: [Tensor], _ sources: [AttentionKeys], mask: Tensor?, causal: Bool, scale: Float?,
+    precision: AttentionPrecision, needsValues: Bool = true
   ) {
+    let keys = sources.map(\.key), values = needsValues ? sources.map(\.value) : []
     guard let first = queries.first, first.rank == 4, first.shape[3] > 0 else {
       tensorFailure("\(operation): query must be [batch, heads, tokens, headDim], found \(queries.map(\.shape))")
     }
@@ -40,6 +43,12 @@ struct KernelAttention {
       $0.broadcast(to: [shape[0], shape[1], $0.shape[2], $0.shape[3]])
     }
     self.mask = mask.map { Self.readable($0, operation).broadcast(to: [shape[0], shape[1], queryCount, keyCount]) }
+    factors = sources.map(\.logitFactor)
+    segmentMasks = sources.map { source in
+      source.masks.map {
+        Self.readable($0, operation).broadcast(to: [shape[0], shape[1], queryCount, source.key.shape[2]])
+      }
+    }
     self.causal = causal
     self.scale = scale ?? 1 / Float(shape[3]).squareRoot()
     self.precision = precision
@@ -99,35 +108,51 @@ extension KernelAttention {
   private func withArguments(
     _ queries: [ck_attention_queries], output: DType, _ body: (inout ck_attention_args) -> Void
   ) {
-    let segments = keys.indices.map { index in
+    let masks = segmentMasks.flatMap { $0 }.map(Self.segmentMask)
+    var segments = keys.indices.map { index in
       let key = keys[index], value = values.isEmpty ? key : values[index]
       return ck_attention_keys(
         k: key.rawPointer, v: value.rawPointer, length: key.shape[2], k_batch: key.strides[0], k_head: key.strides[1],
-        k_token: key.strides[2], v_batch: value.strides[0], v_head: value.strides[1], v_token: value.strides[2])
+        k_token: key.strides[2], v_batch: value.strides[0], v_head: value.strides[1], v_token: value.strides[2],
+        factor: factors[index], masks: nil, mask_count: segmentMasks[index].count)
     }
     queries.withUnsafeBufferPointer { queries in
-      segments.withUnsafeBufferPointer { segments in
-        var arguments = ck_attention_args()
-        (arguments.batch, arguments.heads, arguments.head_dim) = (batch, heads, headDim)
-        arguments.value_dim = values.first?.shape[3] ?? 0
-        (arguments.queries, arguments.query_segments) = (queries.baseAddress, queries.count)
-        (arguments.keys, arguments.key_segments) = (segments.baseAddress, segments.count)
-        arguments.q_type = Self.type(self.queries)
-        arguments.k_type = Self.type(keys)
-        arguments.v_type = Self.type(values)
-        arguments.out_type = output == .bf16 ? ck_attention_bf16 : ck_attention_f32
-        let rounds = precision == .bf16 && ComputePrecision.current != .float
-        arguments.products = rounds ? ck_attention_products_bf16 : ck_attention_products_f32
-        (arguments.scale, arguments.causal) = (scale, causal)
-        if let mask {
-          arguments.mask_kind = mask.dtype == .bool ? ck_attention_mask_bool : ck_attention_mask_f32
-          arguments.mask = mask.rawPointer
-          (arguments.mask_batch, arguments.mask_head) = (mask.strides[0], mask.strides[1])
-          (arguments.mask_query, arguments.mask_key) = (mask.strides[2], mask.strides[3])
+      masks.withUnsafeBufferPointer { masks in
+        var place = masks.baseAddress
+        for index in segments.indices {
+          segments[index].masks = place
+          place = place.map { $0 + segmentMasks[index].count }
         }
-        withExtendedLifetime(self) { body(&arguments) }
+        segments.withUnsafeBufferPointer { segments in
+          var arguments = ck_attention_args()
+          (arguments.batch, arguments.heads, arguments.head_dim) = (batch, heads, headDim)
+          arguments.value_dim = values.first?.shape[3] ?? 0
+          (arguments.queries, arguments.query_segments) = (queries.baseAddress, queries.count)
+          (arguments.keys, arguments.key_segments) = (segments.baseAddress, segments.count)
+          arguments.q_type = Self.type(self.queries)
+          arguments.k_type = Self.type(keys)
+          arguments.v_type = Self.type(values)
+          arguments.out_type = output == .bf16 ? ck_attention_bf16 : ck_attention_f32
+          let rounds = precision == .bf16 && ComputePrecision.current != .float
+          arguments.products = rounds ? ck_attention_products_bf16 : ck_attention_products_f32
+          (arguments.scale, arguments.causal) = (scale, causal)
+          arguments.masks_segments = !masks.isEmpty || factors.contains { $0 != 1 }
+          if let mask {
+            arguments.mask_kind = mask.dtype == .bool ? ck_attention_mask_bool : ck_attention_mask_f32
+            arguments.mask = mask.rawPointer
+            (arguments.mask_batch, arguments.mask_head) = (mask.strides[0], mask.strides[1])
+            (arguments.mask_query, arguments.mask_key) = (mask.strides[2], mask.strides[3])
+          }
+          withExtendedLifetime(self) { body(&arguments) }
+        }
       }
     }
+  }
+
+  private static func segmentMask(_ mask: Tensor) -> ck_attention_segment_mask {
+    ck_attention_segment_mask(
+      kind: mask.dtype == .bool ? ck_attention_mask_bool : ck_attention_mask_f32, mask: mask.rawPointer,
+      mask_batch: mask.strides[0], mask_head: mask.strides[1], mask_query: mask.strides[2], mask_key: mask.strides[3])
   }
 
   private func outOfMemory() -> Never {

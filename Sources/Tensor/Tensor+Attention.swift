@@ -14,6 +14,11 @@ public enum AttentionPrecision: Sendable, Hashable, CaseIterable {
 /// `batch` and `heads` of extent 1 serve every batch entry and every query head.
 public struct AttentionKeys: Sendable {
   public var key, value: Tensor
+  /// What the logits of these keys are multiplied by, before any mask.
+  public var logitFactor: Float = 1
+  /// Masks of these keys alone, each of which broadcasts to `[batch, heads, all queries, tokens]`: `bool` (true: may attend)
+  /// or a float, added to the logits. All apply; each is read where it lies, so that a mask is never spread out.
+  public var masks: [Tensor] = []
 
   public init(_ key: Tensor, _ value: Tensor) {
     self.key = key
@@ -60,8 +65,7 @@ public func scaledDotProductAttention(
   precision: AttentionPrecision = .f32, output: DType = .f32
 ) -> [Tensor] {
   let call = KernelAttention(
-    "scaledDotProductAttention", queries, keys.map(\.key), values: keys.map(\.value), mask: mask, causal: causal,
-    scale: scale, precision: precision)
+    "scaledDotProductAttention", queries, keys, mask: mask, causal: causal, scale: scale, precision: precision)
   return call.attend(output: output, logSumExp: false).map(\.output)
 }
 
@@ -90,8 +94,7 @@ public func attentionWithLogSumExp(
   precision: AttentionPrecision = .f32, output: DType = .f32
 ) -> [AttentionOutput] {
   let call = KernelAttention(
-    "attentionWithLogSumExp", queries, keys.map(\.key), values: keys.map(\.value), mask: mask, causal: causal,
-    scale: scale, precision: precision)
+    "attentionWithLogSumExp", queries, keys, mask: mask, causal: causal, scale: scale, precision: precision)
   return call.attend(output: output, logSumExp: true)
 }
 
@@ -107,8 +110,19 @@ public func attentionProbabilities(
   query: Tensor, keys: [Tensor], rows: [Int], columns: Range<Int>? = nil, mask: Tensor? = nil, causal: Bool = false,
   scale: Float? = nil, precision: AttentionPrecision = .f32
 ) -> Tensor {
+  attentionProbabilities(
+    query: query, keys: keys.map { AttentionKeys($0, $0) }, rows: rows, columns: columns, mask: mask, causal: causal,
+    scale: scale, precision: precision)
+}
+
+/// The form of `attentionProbabilities` for key streams with factors and masks of their own; values are not looked at.
+public func attentionProbabilities(
+  query: Tensor, keys: [AttentionKeys], rows: [Int], columns: Range<Int>? = nil, mask: Tensor? = nil,
+  causal: Bool = false, scale: Float? = nil, precision: AttentionPrecision = .f32
+) -> Tensor {
   let call = KernelAttention(
-    "attentionProbabilities", [query], keys, mask: mask, causal: causal, scale: scale, precision: precision)
+    "attentionProbabilities", [query], keys, mask: mask, causal: causal, scale: scale, precision: precision,
+    needsValues: false)
   return call.weights(rows: rows, columns: columns, logits: false)
 }
 
@@ -119,7 +133,18 @@ public func attentionLogits(
   query: Tensor, keys: [Tensor], rows: [Int], columns: Range<Int>? = nil, mask: Tensor? = nil, causal: Bool = false,
   scale: Float? = nil, precision: AttentionPrecision = .f32
 ) -> Tensor {
+  attentionLogits(
+    query: query, keys: keys.map { AttentionKeys($0, $0) }, rows: rows, columns: columns, mask: mask, causal: causal,
+    scale: scale, precision: precision)
+}
+
+/// The form of `attentionLogits` for key streams with factors and masks of their own; values are not looked at.
+public func attentionLogits(
+  query: Tensor, keys: [AttentionKeys], rows: [Int], columns: Range<Int>? = nil, mask: Tensor? = nil,
+  causal: Bool = false, scale: Float? = nil, precision: AttentionPrecision = .f32
+) -> Tensor {
   let call = KernelAttention(
-    "attentionLogits", [query], keys, mask: mask, causal: causal, scale: scale, precision: precision)
+    "attentionLogits", [query], keys, mask: mask, causal: causal, scale: scale, precision: precision,
+    needsValues: false)
   return call.weights(rows: rows, columns: columns, logits: true)
 }

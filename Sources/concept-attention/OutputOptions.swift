@@ -43,6 +43,14 @@ struct OutputOptions: ParsableArguments {
       """, valueName: "pattern"))
   var saveSite: [String] = []
 
+  @Option(
+    help: ArgumentHelp(
+      """
+      By whose names those tensors go into the file, in the layouts that belong to them: diffusers, nnsight, \
+      transformer-lens. By those of 'sites' unless given.
+      """, valueName: "names"))
+  var saveNames: ActivationNaming?
+
   @Flag(help: "Print what was done as JSON on standard output instead of the paths.")
   var json = false
 
@@ -58,6 +66,7 @@ struct OutputOptions: ParsableArguments {
     if let fps, !(0.01...50).contains(fps) { throw ValidationError("--fps \(fps): expected 0.01 to 50") }
     if output.isEmpty { throw ValidationError("--output is empty: expected the name of a folder") }
     if saveTensors?.isEmpty ?? false { throw ValidationError("--save-tensors is empty: expected the name of a file") }
+    if saveNames != nil, saveSite.isEmpty { throw ValidationError("--save-names needs --save-site PATTERN") }
     if !saveSite.isEmpty, saveTensors == nil { throw ValidationError("--save-site needs --save-tensors FILE") }
   }
 
@@ -81,7 +90,7 @@ struct OutputOptions: ParsableArguments {
 
   /// What `--save-tensors` asks to record; nil without it.
   func recorder(_ method: any SaliencyMethod, _ request: MapRequest) throws -> TensorRecorder? {
-    try saveTensors.map { try TensorRecorder(path: $0, method, request, sites: saveSite) }
+    try saveTensors.map { try TensorRecorder(path: $0, method, request, sites: saveSite, names: saveNames) }
   }
 
   /// Prints the paths, or what was done as JSON.
@@ -100,16 +109,22 @@ struct OutputOptions: ParsableArguments {
 }
 
 extension ColorMap: ExpressibleByArgument {}
+extension ActivationNaming: ExpressibleByArgument {}
 
 /// Collects what `--save-tensors` writes. Of several draws of noise, the activations are those of the last.
 final class TensorRecorder {
   let path: String
   private let concepts: ConceptSet?
   private let cache: ActivationCache
+  private let names: ActivationNaming?
+  private let model: any StreamModel
   private var latents: [Tensor] = []
 
-  init(path: String, _ method: any SaliencyMethod, _ request: MapRequest, sites: [String]) throws {
+  init(
+    path: String, _ method: any SaliencyMethod, _ request: MapRequest, sites: [String], names: ActivationNaming?
+  ) throws {
     self.path = path
+    (self.names, model) = (names, request.pipeline.transformer)
     let riding = method as? ConceptAttention
     concepts = riding?.concepts
     let outputs =
@@ -127,7 +142,7 @@ final class TensorRecorder {
   /// `latents.N`, `concepts` where the method has them, `maps.…` as in `maps.safetensors` but with batch and frames, and activations under their
   /// sites' names.
   func write(_ maps: SaliencyMaps, run: RunMetadata, runID: RunID, in transaction: FileTransaction) throws {
-    var tensors = cache.named
+    var tensors = names.map { cache.named($0, on: model) } ?? cache.named
     for (index, latent) in latents.enumerated() { tensors["latents.\(index)"] = latent }
     tensors["concepts"] = concepts?.embeddings
     for (name, map) in maps.named { tensors["maps.\(name)"] = map }

@@ -15,6 +15,8 @@ struct Sites: ParsableCommand {
           concept-attention sites double.0
         The image's queries in all layers:
           concept-attention sites '*.*.image.query'
+        Those of a text encoder, which patterns name and * does not stand for:
+          concept-attention sites t5
         Save what passes one of them during a run:
           concept-attention generate "a boat" \\
             --save-tensors boat.safetensors --save-site double.2.image.query
@@ -26,7 +28,9 @@ struct Sites: ParsableCommand {
   @OptionGroup(title: "Model") var model: ModelOptions
 
   func run() throws {
-    let transformer = try model.open().transformer
-    for site in try transformer.sites(matching: pattern.map { SitePattern($0) } ?? "*", for: "sites") { print(site) }
+    let pipeline = try model.open(), pattern = pattern.map { SitePattern($0) } ?? "*"
+    for site in try pipeline.transformer.sites(matching: pattern, encoders: pipeline.encoderSites, for: "sites") {
+      print(site)
+    }
   }
 }

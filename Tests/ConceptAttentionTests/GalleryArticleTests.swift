@@ -78,7 +78,7 @@ final class Away: AttentionProcessor {
   }
 
   @Test func leadingAwayFromTheEmptyPromptIsGuidance() throws {
-    let pipeline = try #require(openPipeline("tiny-flux") as? FluxPipeline)
+    let pipeline = try openPipeline("tiny-flux")
     var request = GenerationRequest("a boat on the sea")
     (request.steps, request.width, request.height, request.trueCFG) = (2, 64, 64, 3)
     request.negativePrompt = ""

@@ -187,13 +187,6 @@ import Testing
   }
 }
 
-extension Generator {
-  fileprivate static func draw(_ shape: [Int], seed: UInt64 = 1) -> Tensor {
-    var generator = Generator(seed: seed)
-    return generator.randn(shape)
-  }
-}
-
 /// Changes every call of the first block.
 private final class Changing: AttentionProcessor {
   private let change: (inout AttentionCall) -> Void

@@ -35,12 +35,22 @@ typedef struct ck_attention_queries {
   ptrdiff_t out_batch, out_head, out_token;
 } ck_attention_queries;
 
+// A mask of one segment of keys, [batch, heads, all queries, length] through its strides.
+typedef struct ck_attention_segment_mask {
+  ck_attention_mask kind;
+  const void *mask;
+  ptrdiff_t mask_batch, mask_head, mask_query, mask_key;
+} ck_attention_segment_mask;
+
 typedef struct ck_attention_keys {
   const void *k;  // [batch, heads, length, head_dim]
   const void *v;  // [batch, heads, length, value_dim]
   size_t length;
   ptrdiff_t k_batch, k_head, k_token;
   ptrdiff_t v_batch, v_head, v_token;
+  float factor;  // the segment's scaled logits are multiplied by it before any mask; 1 for nothing to happen
+  const ck_attention_segment_mask *masks;
+  size_t mask_count;
 } ck_attention_keys;
 
 typedef struct ck_attention_args {
@@ -52,6 +62,7 @@ typedef struct ck_attention_args {
   ck_attention_type q_type, k_type, v_type, out_type;
   ck_attention_products products;
   float scale;
+  bool masks_segments;  // whether any segment of keys has a factor or masks
   bool causal;  // query i sees keys 0 ... i, also where their numbers differ (top-left, as torch's is_causal)
   ck_attention_mask mask_kind;
   const void *mask;  // [batch, heads, queries, keys] through these strides, over the concatenated tokens

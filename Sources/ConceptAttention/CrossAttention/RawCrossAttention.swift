@@ -62,6 +62,7 @@ public final class RawCrossAttention: SaliencyMethod {
     maps.byLayer = all.byLayer.mapValues(share)
     maps.byStep = all.byStep.mapValues(share)
     maps.byHead = all.byHead.mapValues(share)
+    maps.byLayerAndHead = all.byLayerAndHead.mapValues(share)
     return maps
   }
 
@@ -81,7 +82,7 @@ public final class RawCrossAttention: SaliencyMethod {
     let parts = stride(from: 0, to: count, by: Self.rows).map {
       scores(block, columns, rows: $0..<min(count, $0 + Self.rows))
     }
-    let perHead = keeping.contains(.heads) ? concatenated(parts.compactMap(\.perHead), axis: -1) : nil
+    let perHead = keeping.needHeads ? concatenated(parts.compactMap(\.perHead), axis: -1) : nil
     accumulator.add(
       SaliencyScores(together: concatenated(parts.map(\.together), axis: -1), perHead: perHead),
       layer: block.id.layer, step: pass.step, grid: pass.grid)
@@ -102,7 +103,7 @@ public final class RawCrossAttention: SaliencyMethod {
     }
     return SaliencyScores(
       together: perConcept.mean(1).transposed(),
-      perHead: keeping.contains(.heads) ? perConcept.transposed() : nil)
+      perHead: keeping.needHeads ? perConcept.transposed() : nil)
   }
 }
 

@@ -42,6 +42,14 @@ extension MapMethod {
     GramCol(try request.conceptSet(), options: request.options)
   }
 
+  public static let imap = MapMethod(
+    name: "imap",
+    summary: "gramcol with the five heads whose outputs differ most from frame to frame, for videos (IMAP, arXiv "
+      + "2603.02919); in a picture all heads count"
+  ) { request in
+    GramCol(try request.conceptSet(), options: request.options, topHeads: 5)
+  }
+
   public static let attentionChains = MapMethod(
     name: "attention-chains",
     summary: "where attention leads from the prompt's words in two steps (arXiv 2507.17657)", needsWords: true

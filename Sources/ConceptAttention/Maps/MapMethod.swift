@@ -24,7 +24,7 @@ public struct MapMethod: Sendable {
 
   /// Every method there is.
   public static let all: [MapMethod] = [
-    .conceptAttention, .crossAttention, .seg4Diff, .metagame, .gramCol, .attentionChains, .goCA,
+    .conceptAttention, .crossAttention, .seg4Diff, .metagame, .gramCol, .imap, .attentionChains, .goCA,
   ]
 
   /// - Throws: `MapMethodError` when there is none of this name

@@ -77,7 +77,7 @@ struct SaliencyAccumulator {
   let keeping: Set<KeptMaps>
   private var grid: TokenGrid?
   private var overall = RunningMean(), heads = RunningMean()
-  private var layers: [Int: RunningMean] = [:], steps: [Int: RunningMean] = [:]
+  private var layers: [Int: RunningMean] = [:], steps: [Int: RunningMean] = [:], layerHeads: [Int: RunningMean] = [:]
 
   init(keeping: Set<KeptMaps>) { self.keeping = keeping }
 
@@ -86,13 +86,15 @@ struct SaliencyAccumulator {
     overall.add(scores.together)
     if keeping.contains(.layers) { layers[layer, default: RunningMean()].add(scores.together) }
     if keeping.contains(.steps) { steps[step, default: RunningMean()].add(scores.together) }
-    if let perHead = scores.perHead { heads.add(perHead) }
+    guard let perHead = scores.perHead else { return }
+    if keeping.contains(.heads) { heads.add(perHead) }
+    if keeping.contains(.layersAndHeads) { layerHeads[layer, default: RunningMean()].add(perHead) }
   }
 
   var sums: [String: Tensor] {
     joined(
       [grid?.sums ?? [:], overall.sums("overall"), heads.sums("heads")] + layers.map { $1.sums("layer.\($0)") }
-        + steps.map { $1.sums("step.\($0)") })
+        + steps.map { $1.sums("step.\($0)") } + layerHeads.map { $1.sums("heads-of-layer.\($0)") })
   }
 
   init(keeping: Set<KeptMaps>, _ sums: [String: Tensor]) throws(SaliencyError) {
@@ -103,6 +105,7 @@ struct SaliencyAccumulator {
     heads = try RunningMean(sums, "heads")
     layers = try numbered(sums, "layer")
     steps = try numbered(sums, "step")
+    layerHeads = try numbered(sums, "heads-of-layer")
   }
 
   /// - Parameter concepts: their names; nil for numbers
@@ -117,6 +120,12 @@ struct SaliencyAccumulator {
     maps.byStep = steps.compactMapValues { $0.value.map(finish) }
     if let scores = heads.value {
       for head in 0..<scores.shape[1] { maps.byHead[head] = finish(scores[.all, head]) }
+    }
+    for (layer, mean) in layerHeads {
+      guard let scores = mean.value else { continue }
+      for head in 0..<scores.shape[1] {
+        maps.byLayerAndHead[LayerAndHead(layer, head)] = finish(scores[.all, head])
+      }
     }
     return maps
   }

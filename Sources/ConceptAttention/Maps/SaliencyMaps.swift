@@ -14,6 +14,18 @@ public enum SaliencyError: Error, Equatable, CustomStringConvertible {
   }
 }
 
+/// A head of a layer.
+public struct LayerAndHead: Hashable, Comparable, Sendable {
+  public let layer, head: Int
+
+  public init(_ layer: Int, _ head: Int) {
+    self.layer = layer
+    self.head = head
+  }
+
+  public static func < (a: LayerAndHead, b: LayerAndHead) -> Bool { (a.layer, a.head) < (b.layer, b.head) }
+}
+
 /// Maps of a run, by concept.
 public struct SaliencyMaps: Sendable {
   public let concepts: [String]
@@ -24,6 +36,7 @@ public struct SaliencyMaps: Sendable {
   public var byLayer: [Int: Tensor] = [:]
   public var byStep: [Int: Tensor] = [:]
   public var byHead: [Int: Tensor] = [:]
+  public var byLayerAndHead: [LayerAndHead: Tensor] = [:]
 
   /// Maps from elsewhere, such as a file.
   ///
@@ -37,12 +50,13 @@ public struct SaliencyMaps: Sendable {
     self.average = average
   }
 
-  /// All maps under their names in files: `average`, then `layer.N`, `step.N` and `head.N` by number.
+  /// All maps under their names in files: `average`, then `layer.N`, `step.N`, `head.N` and `layer.N.head.M` by number.
   public var named: [(name: String, map: Tensor)] {
     [("average", average)]
       + [("layer", byLayer), ("step", byStep), ("head", byHead)].flatMap { kind, maps in
         maps.sorted { $0.key < $1.key }.map { ("\(kind).\($0.key)", $0.value) }
       }
+      + byLayerAndHead.sorted { $0.key < $1.key }.map { ("layer.\($0.key.layer).head.\($0.key.head)", $0.value) }
   }
 
   /// Every map changed in the same way, to one of the same shape.
@@ -51,6 +65,7 @@ public struct SaliencyMaps: Sendable {
     maps.byLayer = byLayer.mapValues(transform)
     maps.byStep = byStep.mapValues(transform)
     maps.byHead = byHead.mapValues(transform)
+    maps.byLayerAndHead = byLayerAndHead.mapValues(transform)
     return maps
   }
 
@@ -63,6 +78,7 @@ public struct SaliencyMaps: Sendable {
     maps.byLayer = byLayer.mapValues(mean)
     maps.byStep = byStep.mapValues(mean)
     maps.byHead = byHead.mapValues(mean)
+    maps.byLayerAndHead = byLayerAndHead.mapValues(mean)
     return maps
   }
 

@@ -36,7 +36,7 @@ public final class AttentionChains: SaliencyMethod {
     self.bounces = bounces
     self.weighting = weighting
     self.passes = passes
-    self.keeping = keeping.subtracting([.heads])
+    self.keeping = keeping.withoutHeads
   }
 
   public func install(_ hooks: inout HookPlan, on model: any StreamModel) throws {
@@ -64,6 +64,8 @@ public final class AttentionChains: SaliencyMethod {
     guard let image = block.columns(of: .image, readBy: .image), let text = block.columns(of: .text, readBy: .image)
     else { return nil }
     let batch = block.streams[0].query.shape[0]
+    // Where the prompt asks nothing, a chain cannot go on from it.
+    guard block.jointStreams.contains(.text) else { return nil }
     let tokens = block.jointStreams.reduce(0) { $0 + (block[$1]?.key.shape[2] ?? 0) }
     var starts = Tensor(zeros: [1, concepts.count, tokens])
     for (index, concept) in concepts.enumerated() {
@@ -72,8 +74,8 @@ public final class AttentionChains: SaliencyMethod {
       }
     }
     var states = starts.broadcast(to: [batch, concepts.count, tokens]).contiguous()
-    let weights = headWeights(block)
-    for _ in 0..<bounces { states = block.chained(states, headWeights: weights) }
+    let weights = headWeights(block), matrix = block.jointMatrix
+    for _ in 0..<bounces { states = matrix.chained(states, headWeights: weights) }
     return states.narrow(2, from: image.lowerBound, count: image.count)
   }
 

@@ -26,6 +26,8 @@ public final class AttentionKnockout: AttentionProcessor {
   public let edges: [Edge]
   public let removal: Removal
   public let passes: PassFilter
+  /// Whether an edge was there to be cut, in the last run.
+  private var isCut: [Bool] = []
 
   public init(_ edges: [Edge], removing removal: Removal = .keys, in passes: PassFilter = .every) {
     self.edges = edges
@@ -36,13 +38,17 @@ public final class AttentionKnockout: AttentionProcessor {
   public var isIndependentOfPasses: Bool { true }
 
   public func install(_ hooks: inout HookPlan, on model: any StreamModel) throws {
+    if edges.isEmpty { throw HookError.refused(processor: name, reason: "no edge is chosen") }
+    isCut = edges.map { _ in false }
     let streams = Set(model.sites.map(\.stream))
-    for edge in edges {
+    for (index, edge) in edges.enumerated() {
       if let unknown = [edge.query, edge.key].first(where: { !streams.contains($0) }) {
         throw HookError.noStream(
           unknown, pattern: "\(edge.query) sees \(edge.key)", processor: name, streams: streams.map(\.name).sorted())
       }
       hooks.attend(edge.blocks, in: passes) { call, _, next in
+        guard call.has(query: edge.query, key: edge.key) else { return next(call) }
+        self.isCut[index] = true
         var call = call
         switch self.removal {
         case .keys: call.forbid(query: edge.query, key: edge.key)
@@ -50,6 +56,13 @@ public final class AttentionKnockout: AttentionProcessor {
         }
         return next(call)
       }
+    }
+  }
+
+  public func finish() throws {
+    for (edge, isCut) in zip(edges, isCut) where !isCut {
+      throw HookError.refused(
+        processor: name, reason: "in '\(edge.blocks)' nothing of '\(edge.query)' sees '\(edge.key)'")
     }
   }
 }

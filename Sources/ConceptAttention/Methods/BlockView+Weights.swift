@@ -21,11 +21,14 @@ extension BlockView {
   }
 
   /// The streams that image tokens read, in their order: those whose tokens make the joint attention matrix. Riders are not
-  /// among them.
+  /// among them, nor streams that ask nothing themselves.
   public var jointStreams: [StreamID] {
     guard let image = self[.image] else { return [] }
-    return streams.map(\.id).filter(image.reads.contains)
+    return streams.filter { image.reads.contains($0.id) && $0.query.shape[2] > 0 && $0.key.shape[2] > 0 }.map(\.id)
   }
+
+  /// The joint attention matrix of this pass, to multiply by several times.
+  public var jointMatrix: JointAttentionMatrix { JointAttentionMatrix(self) }
 
   /// The attention matrix of all tokens of the model's own, `[batch, heads, tokens, tokens]`, rows adding up to 1, in the
   /// order of `jointStreams`. For small models and pictures; see `chained` for large ones.
@@ -33,37 +36,14 @@ extension BlockView {
     concatenated(jointStreams.map { probabilities(query: $0, keys: jointStreams) }, axis: 2)
   }
 
-  /// States one step along the joint attention matrix, `xᵀ A`: where the weight of every token goes that it gives to what it
-  /// looks at. A state of ones gives the mass of every column: attention sinks.
-  ///
-  /// - Parameters:
-  ///   - states: `[batch, count, tokens]`
-  ///   - headWeights: how much every head counts, `[batch or 1, heads]`, adding up to 1; nil for a plain mean
-  /// - Returns: as `states`
+  /// States one step along the joint attention matrix: `JointAttentionMatrix.chained`.
   public func chained(_ states: Tensor, headWeights: Tensor? = nil) -> Tensor {
-    var start = 0
-    var result = Tensor(zeros: states.shape)
-    for stream in jointStreams {
-      for rows in rowRanges(stream) {
-        let weights = averaged(probabilities(query: stream, keys: jointStreams, rows: rows), headWeights)
-        result += Tensor.matmul(states.narrow(2, from: start, count: rows.count), weights)
-        start += rows.count
-      }
-    }
-    return result
+    jointMatrix.chained(states, headWeights: headWeights)
   }
 
-  /// What every token gathers of numbers that tokens have, `A x`.
-  ///
-  /// - Parameter values: `[batch, tokens, count]`, in the order of `jointStreams`
-  /// - Returns: as `values`
+  /// What every token gathers of numbers that tokens have: `JointAttentionMatrix.gathered`.
   public func gathered(_ values: Tensor, headWeights: Tensor? = nil) -> Tensor {
-    let parts = jointStreams.flatMap { stream in
-      rowRanges(stream).map { rows in
-        Tensor.matmul(averaged(probabilities(query: stream, keys: jointStreams, rows: rows), headWeights), values)
-      }
-    }
-    return concatenated(parts, axis: 1)
+    jointMatrix.gathered(values, headWeights: headWeights)
   }
 
   private func rowRanges(_ stream: StreamID) -> [Range<Int>] {
@@ -76,10 +56,51 @@ extension BlockView {
     guard let weights else { return probabilities.mean(1) }
     return (probabilities * weights.narrow(2, from: rows.lowerBound, count: rows.count).expanded(axis: 3)).sum(1)
   }
+}
 
-  private func averaged(_ probabilities: Tensor, _ weights: Tensor?) -> Tensor {
-    guard let weights else { return probabilities.mean(1) }
-    return (probabilities * weights.expanded(axis: 2).expanded(axis: 3)).sum(1)
+/// The attention matrix of all tokens of the model's own in one block, averaged over heads, as something to multiply by: nothing
+/// of the size of the matrix is ever in memory.
+public struct JointAttentionMatrix {
+  /// In this order its rows and columns lie.
+  public let streams: [StreamID]
+  private let parts: [AttentionMatrix]
+
+  init(_ block: BlockView) {
+    streams = block.jointStreams
+    parts = streams.map { [streams] in block.matrix(query: $0, keys: streams) }
+  }
+
+  /// States one step along, `xᵀ A`: where the weight of every token goes that it gives to what it looks at. A state of ones gives
+  /// the mass of every column: attention sinks.
+  ///
+  /// - Parameters:
+  ///   - states: `[batch, count, tokens]`
+  ///   - headWeights: how much every head counts, `[batch or 1, heads]`, adding up to 1; nil for a plain mean
+  /// - Returns: as `states`
+  public func chained(_ states: Tensor, headWeights: Tensor? = nil) -> Tensor {
+    var start = 0
+    var result = Tensor(zeros: states.shape)
+    for part in parts {
+      let rows = part.query.shape[2]
+      let own = states.narrow(2, from: start, count: rows).transposed().expanded(axis: 1)
+      result += averaged(part.transposedTimes(own), headWeights).transposed()
+      start += rows
+    }
+    return result
+  }
+
+  /// What every token gathers of numbers that tokens have, `A x`.
+  ///
+  /// - Parameter values: `[batch, tokens, count]`
+  /// - Returns: as `values`
+  public func gathered(_ values: Tensor, headWeights: Tensor? = nil) -> Tensor {
+    concatenated(parts.map { averaged($0.times(values.expanded(axis: 1)), headWeights) }, axis: 1)
+  }
+
+  /// - Parameter x: `[batch, heads, tokens, count]`
+  private func averaged(_ x: Tensor, _ weights: Tensor?) -> Tensor {
+    guard let weights else { return x.mean(1) }
+    return (x * weights.expanded(axis: 2).expanded(axis: 3)).sum(1)
   }
 }
 

@@ -44,8 +44,8 @@ public final class GoCA: SaliencyMethod {
   private var reference: BlockID?
   /// Of the pass that is running.
   private var pending = Pending()
-  private var aggregates = RunningMean(), affinities = RunningMean(), layers = RunningMean()
-  private var grid: TokenGrid?
+  private(set) var aggregates = RunningMean(), affinities = RunningMean(), layers = RunningMean()
+  private(set) var grid: TokenGrid?
   /// What the next run begins with.
   private var earlier: [String: Tensor] = [:]
 
@@ -75,6 +75,8 @@ public final class GoCA: SaliencyMethod {
     for block in [options.reference].compactMap({ $0 }) + (options.space ?? []) where !chosen.contains(block) {
       throw HookError.refused(processor: name, reason: "block \(block) is not among those that are looked at")
     }
+    try model.require(
+      [(.text, .key), (.image, .query), (.image, .key), (.image, .attentionOutput)], in: blocks, for: name)
     reference = options.reference ?? (chosen.isEmpty ? nil : chosen[chosen.count / 2])
     pending = Pending()
     try takeUp(earlier)
@@ -105,114 +107,6 @@ public final class GoCA: SaliencyMethod {
     let sum = (stacked(pending.cross, axis: 1) * weights.expanded(axis: 2).expanded(axis: 3)).sum(1)
     aggregates.add(GoCA.normalized(sum))
     pending = Pending()
-  }
-
-  /// Cross-attention of image tokens over text tokens, all blocks together, adding up to 1, `[batch, tokens, textTokens]`.
-  public func aggregated() throws(SaliencyError) -> Tensor {
-    guard let value = aggregates.value else { throw .nothingRecorded }
-    return value
-  }
-
-  /// How much every block counts, adding up to 1, `[batch, blocks]`.
-  public func layerWeights() throws(SaliencyError) -> Tensor {
-    guard let value = layers.value else { throw .nothingRecorded }
-    return value
-  }
-
-  /// Self-attention of image tokens, averaged over heads and blocks, `[batch, tokens, tokens]`.
-  public func affinity() throws(SaliencyError) -> Tensor {
-    guard let value = affinities.value else { throw .nothingRecorded }
-    return value
-  }
-
-  /// Maps of every concept and every thing of the background before they are spread, in 0 … 1.
-  ///
-  /// - Returns: `[batch, concepts + background, frames, height, width]`
-  public func rescaled() throws(SaliencyError) -> Tensor {
-    guard let grid else { throw .nothingRecorded }
-    let weights = try aggregated()
-    let raw = stacked((concepts + background).map { weights.take(2, $0.tokens).mean(2) }, axis: 1)
-    let factor = options.rescaling.isEmpty ? nil : weights.take(2, options.rescaling).sum(2).expanded(axis: 1)
-    let maps = (factor.map { raw / $0 } ?? raw).unflattened(-1, grid.frames, grid.height, grid.width)
-    return GoCA.blurred(maps).minMaxNormalized([2, 3, 4])
-  }
-
-  /// One map per concept, and `background` after them where something of it is named.
-  public func maps() throws(SaliencyError) -> SaliencyMaps { try maps(spread: true) }
-
-  /// - Parameter spread: whether self-attention has spread them
-  public func maps(spread: Bool) throws(SaliencyError) -> SaliencyMaps {
-    guard let grid else { throw .nothingRecorded }
-    let all = try rescaled()
-    var maps = all.narrow(1, from: 0, count: concepts.count), names = concepts.map(\.name)
-    if !background.isEmpty {
-      let rest = all.narrow(1, from: concepts.count, count: background.count).amax(1, keepDims: true)
-      maps = concatenated([maps, rest], axis: 1)
-      names.append("background")
-    }
-    if spread {
-      let affinity = try affinity().transposed()
-      var flat = maps.flattened(from: 2)
-      for _ in 0..<options.order { flat = Tensor.matmul(flat, affinity) }
-      maps = flat.reshaped(maps.shape).minMaxNormalized([2, 3, 4])
-    }
-    return SaliencyMaps(concepts: names, grid: grid, average: maps)
-  }
-}
-
-extension GoCA {
-  /// How much every head counts at every image token, `[batch, heads, tokens]`, adding up to 1. Without an output projection
-  /// of the attention's own (FLUX's single blocks), all alike.
-  public static func headWeights(_ weighting: HeadWeighting, _ image: BlockView.StreamView) -> Tensor {
-    let shape = Array(image.output.shape.dropLast())
-    guard weighting != .average, let shares = image.projectedHeads else {
-      return Tensor(full: shape, 1 / Float(shape[1]))
-    }
-    let total = shares.sum(1, keepDims: true)
-    func length(_ x: Tensor) -> Tensor { x.squared().sum(-1).squareRoot() }
-    switch weighting {
-    case .average, .dotProduct: return normalized((shares * total).sum(-1).clamped(min: 0), axis: 1)
-    case .cosine:
-      let product = (shares * total).sum(-1)
-      return normalized(product / (length(shares) * length(total)).maximum(1e-8), axis: 1)
-    case .length: return normalized(length(shares), axis: 1)
-    }
-  }
-
-  /// How alike image tokens are: `softmax(R Rᵀ / sqrt(dim))` of the attention's output, after the projection where there is
-  /// one, `[batch, tokens, tokens]`.
-  static func likeness(_ image: BlockView.StreamView) -> Tensor {
-    let outputs = image.projectedOutput ?? image.mergedOutput
-    return (Tensor.matmul(outputs, outputs.transposed()) / Float(outputs.shape[2]).squareRoot()).softmax(-1)
-  }
-
-  /// Not negative, and adding up to 1.
-  static func normalized(_ x: Tensor, axis: Int = -1) -> Tensor {
-    let positive = axis == 1 ? x : x.clamped(min: 0), total = positive.sum(axis, keepDims: true)
-    return positive / total.filled(where: total.equal(to: 0), with: 1)
-  }
-
-  /// A Gaussian of 5 × 5 tokens and σ = 1.1, mirrored at the edges.
-  ///
-  /// - Parameter maps: `[batch, maps, frames, height, width]`
-  static func blurred(_ maps: Tensor) -> Tensor {
-    let weights = (-2...2).map { Tensor(-0.5 * Float($0 * $0) / 1.21).exp().item }, total = weights.reduce(0, +)
-    func blurred(_ map: Tensor, axis: Int) -> Tensor {
-      let count = map.shape[axis]
-      if count < 2 { return map }
-      var result = Tensor(zeros: map.shape)
-      for (offset, weight) in zip(-2...2, weights) {
-        let places = (0..<count).map { mirrored($0 + offset, count) }
-        result += map.take(axis, places) * (weight / total)
-      }
-      return result
-    }
-    return blurred(blurred(maps, axis: 3), axis: 4)
-  }
-
-  private static func mirrored(_ place: Int, _ count: Int) -> Int {
-    let period = 2 * (count - 1), inside = ((place % period) + period) % period
-    return inside < count ? inside : period - inside
   }
 }
 

@@ -83,17 +83,19 @@ public final class GramCol: SaliencyMethod {
     if let topHeads, topHeads < 1 {
       throw HookError.refused(processor: name, reason: "no head is chosen, so there is nothing to map")
     }
-    accumulator = earlier ?? SaliencyAccumulator(keeping: options.keeping.subtracting([.heads]))
+    accumulator = earlier ?? SaliencyAccumulator(keeping: options.keeping.withoutHeads)
     earlier = nil
     let family = options.family ?? model.textFamily
     let passes = PassFilter(steps: options.steps, branches: [options.branch])
+    let blocks = options.layers?.sorted().map { BlockPattern("\(family).\($0)") } ?? ["\(family)"]
+    try model.require(
+      [(.text, .query), (.text, .key), (.image, .query), (.image, .key), (.image, .attentionOutput)], in: blocks,
+      for: name)
     hooks.board(
       Rider(
         stream, embeddings: concepts.embeddings, pooled: concepts.pooled,
         reads: options.reads.streams(concepts: stream), families: [family]), in: passes)
-    for block in options.layers?.sorted().map({ BlockPattern("\(family).\($0)") }) ?? ["\(family)"] {
-      hooks.observe(block, in: passes, add)
-    }
+    for block in blocks { hooks.observe(block, in: passes, add) }
   }
 
   public func maps() throws(SaliencyError) -> SaliencyMaps {
@@ -127,6 +129,6 @@ extension GramCol: ResumableMethod {
   public var sums: [String: Tensor] { accumulator.sums }
 
   public func resume(from sums: [String: Tensor]) throws {
-    earlier = try SaliencyAccumulator(keeping: options.keeping.subtracting([.heads]), sums)
+    earlier = try SaliencyAccumulator(keeping: options.keeping.withoutHeads, sums)
   }
 }

@@ -1,35 +1,6 @@
 import NN
 import Tensor
 
-/// The mean of every head's attention output, by site: what a head gives when nothing in particular is there. Over all pictures,
-/// tokens and passes of a run, or of several when it is installed again with `continues`.
-public final class HeadMeans: AttentionProcessor {
-  public let pattern: SitePattern
-  public let passes: PassFilter
-  private let continues: Bool
-  private var sums: [Site: (total: Tensor, count: Int)] = [:]
-
-  /// - Parameter continues: whether a further run adds to what there is: a data set's mean
-  public init(
-    _ pattern: SitePattern = "*.*.*.attentionOutput", in passes: PassFilter = .conditional, continues: Bool = false
-  ) {
-    self.pattern = pattern
-    self.passes = passes
-    self.continues = continues
-  }
-
-  public func install(_ hooks: inout HookPlan, on model: any StreamModel) {
-    if !continues { sums = [:] }
-    hooks.read(pattern, in: passes) { output, site, _ in
-      let sum = output.sum(0, 2), count = output.shape[0] * output.shape[2]  // [heads, headDim]
-      self.sums[site] = self.sums[site].map { ($0.total + sum, $0.count + count) } ?? (sum, count)
-    }
-  }
-
-  /// `[heads, headDim]`; nil for a site that was not read.
-  public subscript(_ site: Site) -> Tensor? { sums[site].map { $0.total / Float($0.count) } }
-}
-
 /// How much the model's output changes without each head alone.
 public struct HeadAttribution: Sendable {
   public let blocks: [BlockID]

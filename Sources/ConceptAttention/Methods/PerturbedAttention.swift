@@ -57,7 +57,7 @@ public final class PerturbedAttention: AttentionProcessor {
   }
 
   public func install(_ hooks: inout HookPlan, on model: any StreamModel) throws {
-    if choices.contains(where: { $0.heads?.isEmpty == true }) {
+    if choices.isEmpty || choices.contains(where: { $0.heads?.isEmpty == true }) {
       throw HookError.refused(processor: name, reason: "no head is chosen")
     }
     guard softness > 0, softness <= 1 else {

@@ -40,6 +40,7 @@ public final class Seg4Diff: SaliencyMethod {
     earlier = [:]
     for block in blocks {
       hooks.observe(block, in: passes) { block, pass in
+        guard block.columns(of: .text, readBy: .image) != nil else { return }
         self.mean.add(block.meanProbabilities(query: .image, key: .text))
         self.grid = pass.grid
       }

@@ -26,6 +26,7 @@ public final class TACA: AttentionProcessor {
   public let factor: Float
   public let phase: Phase
   public let blocks: BlockPattern
+  private var hasActed = false
 
   public init(_ factor: Float = 1.2, during phase: Phase = .steps(3), in blocks: BlockPattern = "*") {
     self.factor = factor
@@ -39,11 +40,20 @@ public final class TACA: AttentionProcessor {
     if case .steps(let count) = phase, count < 1 {
       throw HookError.refused(processor: name, reason: "the first \(count) steps are none")
     }
+    hasActed = false
     hooks.attend(blocks) { call, pass, next in
-      guard self.phase.contains(pass) else { return next(call) }
+      guard self.phase.contains(pass), call.has(query: .image, key: .text) else { return next(call) }
+      self.hasActed = true
       var call = call
       call.scaleLogits(query: .image, key: .text, by: self.factor)
       return next(call)
+    }
+  }
+
+  public func finish() throws {
+    if !hasActed {
+      throw HookError.refused(
+        processor: name, reason: "\(phase) of '\(blocks)' has no step in which image tokens look at text")
     }
   }
 }

@@ -4,7 +4,7 @@ import Tensor
 /// Where attention goes in the long run: how much every image token is looked at by tokens that are looked at, in the mean
 /// attention matrix of chosen blocks. One map, named `sink`, and one of where it comes from, `source`.
 ///
-/// Power iteration on attention weights that are never whole in memory, block by block and pass by pass, then the mean.
+/// Power iteration on attention weights that are never in memory, block by block and pass by pass, then the mean.
 ///
 /// Source: arXiv 2507.17657, §4.3.
 public final class TokenRank: SaliencyMethod {
@@ -43,12 +43,13 @@ public final class TokenRank: SaliencyMethod {
     guard let image = block.columns(of: .image, readBy: .image), let first = block.streams.first else { return }
     let batch = first.query.shape[0], tokens = block.jointStreams.reduce(0) { $0 + (block[$1]?.key.shape[2] ?? 0) }
     let uniform = Tensor(full: [batch, 1, tokens], 1 / Float(tokens)), jump = (1 - alpha) / Float(tokens)
-    let sink = limit(from: uniform) { block.chained($0) * alpha + jump }
+    let matrix = block.jointMatrix
+    let sink = limit(from: uniform) { matrix.chained($0) * alpha + jump }
     // Backwards, columns of the matrix with its jumps add up to 1.
-    let mass = block.chained(Tensor(ones: uniform.shape)) * alpha + (1 - alpha)
+    let mass = matrix.chained(Tensor(ones: uniform.shape)) * alpha + (1 - alpha)
     let source = limit(from: uniform) { state in
       let shares = state / mass
-      return block.gathered(shares.transposed()).transposed() * alpha + shares.sum(-1, keepDims: true) * jump
+      return matrix.gathered(shares.transposed()).transposed() * alpha + shares.sum(-1, keepDims: true) * jump
     }
     let states = concatenated([sink, source], axis: 1)
     accumulator.add(

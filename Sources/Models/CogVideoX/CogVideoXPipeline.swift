@@ -70,9 +70,11 @@ public struct CogVideoXPipeline: DenoisingPipeline {
   }
 
   /// T5 sees padding as diffusers' pipeline shows it, without a mask.
-  public func encode(_ prompts: [String], maxSequenceLength: Int, clipSkip: Int = 0) throws -> EncodedPrompts {
+  public func encode(
+    _ prompts: [String], maxSequenceLength: Int, clipSkip: Int, hooks: HookRun?
+  ) throws -> EncodedPrompts {
     EncodedPrompts(
-      states: try t5.codes(prompts, length: maxSequenceLength, .states).states,
+      states: try t5.codes(prompts, length: maxSequenceLength, .states, hooks: hooks, family: "t5").states,
       pooled: Tensor(zeros: [prompts.count, 0]))
   }
 
@@ -81,6 +83,8 @@ public struct CogVideoXPipeline: DenoisingPipeline {
   public func expect(prompts: [String], phrases: [String], maxSequenceLength: Int, clipSkip: Int) throws {
     try t5.expect(prompts + phrases, length: maxSequenceLength, .states)
   }
+
+  public var encoderSites: [any StreamModel] { [TextEncoderSites("t5", layers: t5.config.layers)] }
 
   public func tokens(of phrase: String, in prompt: String, maxSequenceLength: Int?) throws -> [Range<Int>] {
     try t5.tokenizer.encode(prompt, maxLength: sequenceLength(maxSequenceLength)).tokens(of: phrase)

@@ -104,7 +104,7 @@ public struct CogVideoXTransformer: StreamModel, Sendable {
     Site.Point.allCases.filter { point in
       switch point {
       case .rotatedQuery, .rotatedKey: config.usesRotary && stream == .image
-      case .dualQuery, .dualKey, .dualValue, .dualAttentionOutput: false
+      case _ where point.isOfSecondAttention: false
       default: true
       }
     }

@@ -54,6 +54,8 @@ extension FluxSingleBlock: DifferentiableHalf {
   }
 
   public func traceUpdate(_ input: TracedUpdate<(gate: Variable, hidden: Variable)>) -> Variable? {
-    input.tokens.adding(output(parts: [input.mergedAttention, input.saved.hidden]), gatedBy: input.saved.gate)
+    let shares = output.shares([input.mergedAttention, input.saved.hidden]), gate = input.saved.gate
+    return input.tokens.adding(input.tap(.attentionProjected, shares[0]), gatedBy: gate)
+      .adding(input.tap(.mlpOutput, shares[1]), gatedBy: gate)
   }
 }

@@ -7,15 +7,21 @@ extension FluxPipeline {
   private var clipLength: Int { min(clip.tokenizer.modelMaxLength ?? 77, clip.config.maxPositions) }
 
   /// T5 sees padding as the pipelines of FLUX show it, without a mask; CLIP gives the pooled vector only.
-  public func encode(_ prompts: [String], maxSequenceLength: Int, clipSkip: Int = 0) throws -> EncodedPrompts {
+  public func encode(
+    _ prompts: [String], maxSequenceLength: Int, clipSkip: Int, hooks: HookRun?
+  ) throws -> EncodedPrompts {
     EncodedPrompts(
-      states: try t5.codes(prompts, length: maxSequenceLength, .states).states,
-      pooled: try clip.codes(prompts, length: clipLength, .pooled).pooled)
+      states: try t5.codes(prompts, length: maxSequenceLength, .states, hooks: hooks, family: "t5").states,
+      pooled: try clip.codes(prompts, length: clipLength, .pooled, hooks: hooks, family: "clip").pooled)
   }
 
   public func expect(prompts: [String], phrases: [String], maxSequenceLength: Int, clipSkip: Int) throws {
     try t5.expect(prompts + phrases, length: maxSequenceLength, .states)
     try clip.expect(prompts, length: clipLength, .pooled)
+  }
+
+  public var encoderSites: [any StreamModel] {
+    [TextEncoderSites("t5", layers: t5.config.layers), TextEncoderSites("clip", layers: clip.config.layers)]
   }
 
   public func tokens(of phrase: String, in prompt: String, maxSequenceLength: Int?) throws -> [Range<Int>] {

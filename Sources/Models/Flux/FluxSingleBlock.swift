@@ -38,6 +38,8 @@ public struct FluxSingleBlock: JointBlock, JointBlockHalf {
     public var hidden: Tensor
   }
 
+  public var attentionProjection: Linear? { output }
+
   public func project(_ inputs: [HalfInput]) -> [Projection<Saved>] {
     let modulations = zip(inputs, norm.modulations(inputs.map(\.conditioning))).map { $1.visited(by: $0.tap) }
     let x = zip(inputs, modulations).map { $0.tap(.modulated, norm($0.tokens, $1)) }
@@ -54,6 +56,6 @@ public struct FluxSingleBlock: JointBlock, JointBlockHalf {
   public func update(_ inputs: [UpdateInput<Saved>]) -> [Tensor]? {
     output(
       parts: [inputs.map(\.mergedAttention), inputs.map(\.saved.hidden)], gates: inputs.map(\.saved.gate),
-      residuals: inputs.map(\.tokens))
+      residuals: inputs.map(\.tokens), taps: inputs.map(\.tap), at: [.attentionProjected, .mlpOutput])
   }
 }

@@ -99,9 +99,8 @@ public struct FluxTransformer: StreamModel, Sendable {
     Site.Point.allCases.filter { point in
       switch point {
       case .rotatedQuery, .rotatedKey: stream == .image
-      case .mlpShift, .mlpScale, .mlpGate, .mlpInput, .mlpOutput, .attentionProjected, .residualMiddle:
-        block.family == "double"
-      case .dualQuery, .dualKey, .dualValue, .dualAttentionOutput: false
+      case .mlpShift, .mlpScale, .mlpGate, .mlpInput, .residualMiddle: block.family == "double"
+      case _ where point.isOfSecondAttention: false
       default: true
       }
     }

@@ -27,8 +27,11 @@ public protocol DenoisingPipeline: DiffusionPipeline {
   /// - Parameters:
   ///   - maxSequenceLength: tokens T5 is given, padding included
   ///   - clipSkip: see `GenerationRequest`
+  ///   - hooks: whose processors see the encoders' blocks (`encoderSites`); nil for nobody
   /// - Throws: `TokenizerError`, `RequestError`
-  func encode(_ prompts: [String], maxSequenceLength: Int, clipSkip: Int) throws -> EncodedPrompts
+  func encode(
+    _ prompts: [String], maxSequenceLength: Int, clipSkip: Int, hooks: HookRun?
+  ) throws -> EncodedPrompts
 
   /// The schedule and solver of a run. Throws `SchedulerError`.
   func sampler(steps: Int, grid: TokenGrid) throws -> any Sampler
@@ -93,6 +96,13 @@ public struct DenoiserInput: Sendable {
 }
 
 extension DenoisingPipeline {
+  public func encode(
+    _ prompts: [String], maxSequenceLength: Int?, clipSkip: Int = 0
+  ) throws -> EncodedPrompts {
+    try encode(
+      prompts, maxSequenceLength: sequenceLength(maxSequenceLength), clipSkip: clipSkip, hooks: nil)
+  }
+
   public func latentShape(_ size: FrameSize, batch: Int) -> [Int] { codec.latentShape(size, batch: batch) }
 
   public func trimmed(_ latents: Tensor, _ size: FrameSize) -> Tensor { latents }
@@ -105,15 +115,15 @@ extension DenoisingPipeline {
     return TokenGrid(height: size.height / sizeMultiple, width: size.width / sizeMultiple)
   }
 
-  public func generate(
+  public func denoise(
     _ plan: GenerationPlan, processors: [any AttentionProcessor], resuming state: GenerationState?,
-    onStep: (GenerationStep) throws -> Void
+    changingLatents: (GenerationStep) throws -> Tensor?
   ) throws -> GenerationResult {
     let run = try hookRun(processors, passes: plan.passes)
     let cache = try blockCache(plan, run)
     var sampler = try sampler(steps: plan.steps, grid: plan.grid)
     var watch = Stopwatch(), seconds = PhaseSeconds()
-    let (conditional, unconditional) = try encodedPrompts(plan)
+    let (conditional, unconditional) = try encodedPrompts(plan, run)
     var noise = try NoiseSource(plan, latentShape(plan.size, batch: 1), packed)
     let (started, image) = try start(plan, sampler, &noise)
     var latents = started
@@ -136,10 +146,16 @@ extension DenoisingPipeline {
       latents = run?.rewritten(latents: latents) ?? latents
       let memory = sampler.memory.merging(cache?.named ?? [:]) { $1 }
       let state = GenerationState(stepsDone: index + 1, latents: latents, draws: noise.draws, memory: memory)
-      try onStep(
+      let changed = try changingLatents(
         GenerationStep(
           done: index + 1, total: plan.levels.count, level: level, state: state, before: before, prediction: output,
           toClean: { [sampler] in sampler.predictedClean(before, output: output, at: level.step) }))
+      if let changed {
+        guard changed.shape == latents.shape else {
+          throw RequestError.badLatents(found: changed.shape, expected: latents.shape)
+        }
+        latents = changed.converted(to: .f32)
+      }
     }
     // What a processor asked for may have been in the steps before.
     if state == nil { try run?.finish() }
@@ -160,7 +176,7 @@ extension DenoisingPipeline {
     let sampler = try sampler(steps: plan.levels[0].steps, grid: plan.grid)
     var watch = Stopwatch(), seconds = PhaseSeconds()
     let clean = packed(encodeFrames(plan.frames)), image = imageLatents(plan)
-    var text = try encode([plan.prompt], maxSequenceLength: plan.maxSequenceLength, clipSkip: 0)
+    var text = try encode([plan.prompt], maxSequenceLength: plan.maxSequenceLength, clipSkip: 0, hooks: run)
     if plan.zeroesPooledText { text.pooled = Tensor(zeros: text.pooled.shape) }
     for encoder in textEncoders { encoder.release() }
     Memory.trim()
@@ -201,7 +217,9 @@ extension DenoisingPipeline {
     var watch = Stopwatch(), seconds = PhaseSeconds()
     var noise = try NoiseSource(plan, latentShape(plan.size, batch: 1), packed)
     let image = try start(plan, sampler(steps: plan.steps, grid: plan.grid), &noise).image
-    let text = try encode(plan.prompts, maxSequenceLength: plan.maxSequenceLength, clipSkip: plan.clipSkip)
+    let text =
+      try plan.encodedPrompts
+      ?? encode(plan.prompts, maxSequenceLength: plan.maxSequenceLength, clipSkip: plan.clipSkip, hooks: run)
     for encoder in textEncoders { encoder.release() }
     Memory.trim()
     seconds.encoding = watch.lap()
@@ -271,18 +289,20 @@ extension DenoisingPipeline {
 
   private func hookRun(_ processors: [any AttentionProcessor], passes: [Pass]) throws -> HookRun? {
     guard !processors.isEmpty, let first = passes.first else { return nil }
-    return try HookRun(processors, on: transformer, pass: first, passes: passes)
+    return try HookRun(processors, on: transformer, encoders: encoderSites, pass: first, passes: passes)
   }
 
   /// What the plan gives, or the text encoders make of its prompts and of the negative one, together.
-  private func encodedPrompts(_ plan: GenerationPlan) throws -> (conditional: EncodedPrompts, negative: EncodedPrompts?)
-  {
+  private func encodedPrompts(
+    _ plan: GenerationPlan, _ run: HookRun?
+  ) throws -> (conditional: EncodedPrompts, negative: EncodedPrompts?) {
     let negative = plan.guidance.classifierFree.map { guidance in plan.prompts.map { _ in guidance.negativePrompt } }
     func encoded(_ prompts: [String], _ clipSkip: Int) throws -> EncodedPrompts {
-      try encode(prompts, maxSequenceLength: plan.maxSequenceLength, clipSkip: clipSkip)
+      try encode(prompts, maxSequenceLength: plan.maxSequenceLength, clipSkip: clipSkip, hooks: run)
     }
     if plan.encodedPrompts == nil { try expect(plan, phrases: []) }
     let conditional = try plan.encodedPrompts ?? encoded(plan.prompts, plan.clipSkip)
+    run?.pass.branch = .unconditional
     return (conditional, try negative.map { try plan.encodedNegative ?? encoded($0, 0) })
   }
 
@@ -328,10 +348,10 @@ extension DenoisingPipeline {
   private func prediction(_ latents: Tensor, at level: NoiseLevel, _ denoiser: Denoiser<Positions>) -> Tensor {
     let plan = denoiser.plan, run = denoiser.run
     func pass(_ branch: Pass.Branch) -> Pass { Pass(level, branch: branch, grid: plan.grid, batch: latents.shape[0]) }
-    func input(_ text: EncodedPrompts, skipping layers: Set<Int> = []) -> DenoiserInput {
+    func input(_ text: EncodedPrompts, skipping layers: Set<Int> = [], guidance: Float? = nil) -> DenoiserInput {
       DenoiserInput(
         latents: latents, image: denoiser.image, text: text, timestep: level.timestep,
-        guidance: plan.guidance.distilled, skippedLayers: layers)
+        guidance: plan.guidance.distilled.map { guidance ?? $0 }, skippedLayers: layers)
     }
     run?.pass = pass(.conditional)
     var inputs: [(branch: Pass.Branch, input: DenoiserInput)] = [(.conditional, input(denoiser.conditional))]
@@ -343,7 +363,9 @@ extension DenoisingPipeline {
       }
     }
     for extra in run?.extraBranches ?? [] {
-      inputs.append((extra.branch, input(denoiser.conditional.replaced(by: extra))))
+      let own = input(
+        denoiser.conditional.replaced(by: extra), skipping: extra.skippedLayers, guidance: extra.distilledGuidance)
+      inputs.append((extra.branch, own))
     }
     let outputs = predictions(inputs.map { (pass($0.branch), $0.input) }, denoiser)
     guard let conditional = outputs[.conditional] else { tensorFailure("no conditional pass") }

@@ -8,6 +8,9 @@ import Tensor
 public protocol DiffusionPipeline: Sendable {
   /// The transformer, for its blocks and sites.
   var transformer: any StreamModel { get }
+  /// The text encoders' blocks and sites, such as `t5.3.text.residualOutput`. Processors of a run reach them by name: they see
+  /// the prompt in the conditional branch, the negative one in the unconditional, before the first step.
+  var encoderSites: [any StreamModel] { get }
   /// What the family takes when neither the request nor the checkpoint says, and what it can do.
   var settings: FamilySettings { get }
   /// Settings that suit this checkpoint.
@@ -39,19 +42,23 @@ public protocol DiffusionPipeline: Sendable {
   /// Roughly how long a run will take on this machine, by a short measurement.
   func timeEstimate(_ plan: GenerationPlan) throws -> TimeEstimate
 
-  /// Generates one picture or video per prompt.
+  /// Generates one picture or video per prompt, with latents that may be changed after every step. (`generate` is the same
+  /// without.)
   ///
-  /// - Parameter state: where an earlier run of the same plan stood; nil to begin. Processors see the steps that are left.
-  /// - Throws: `RequestError` for what only shows while it runs, `HookError`, whatever `onStep` throws to stop, and
+  /// - Parameters:
+  ///   - state: where an earlier run of the same plan stood; nil to begin. Processors see the steps that are left.
+  ///   - changingLatents: called after every step; returns the latents to go on with, nil for those of the step. The step's
+  ///     `state` has them as they were.
+  /// - Throws: `RequestError` for what only shows while it runs, `HookError`, whatever `changingLatents` throws to stop, and
   ///   `CancellationError`, within a block, when the task it runs in is cancelled
-  func generate(
+  func denoise(
     _ plan: GenerationPlan, processors: [any AttentionProcessor], resuming state: GenerationState?,
-    onStep: (GenerationStep) throws -> Void
+    changingLatents: (GenerationStep) throws -> Tensor?
   ) throws -> GenerationResult
 
   /// Shows the transformer an existing picture or video, noised to each level, as far as the processors look.
   ///
-  /// - Throws: as `generate`
+  /// - Throws: as `denoise`
   @discardableResult func inspect(
     _ plan: InspectionPlan, processors: [any AttentionProcessor], onStep: (GenerationStep) throws -> Void
   ) throws -> InspectionResult
@@ -85,7 +92,7 @@ public protocol DiffusionPipeline: Sendable {
   /// - Parameters:
   ///   - plan: of the generation
   ///   - latents: those its steps started from (`GenerationStep.before`), one each
-  /// - Throws: as `generate`
+  /// - Throws: as `denoise`
   @discardableResult func revisit(
     _ plan: GenerationPlan, latents: [Tensor], processors: [any AttentionProcessor],
     onStep: (GenerationStep) throws -> Void
@@ -112,6 +119,13 @@ public protocol DiffusionPipeline: Sendable {
   /// The memory that the transformer's weights are given.
   var weightMemory: WeightMemory { get }
 
+  /// Prompts as the transformer is given them, for a request's `encodedPrompts` or a branch of one's own.
+  ///
+  /// - Parameters:
+  ///   - maxSequenceLength: nil for what suits the checkpoint
+  ///   - clipSkip: see `GenerationRequest`
+  func encode(_ prompts: [String], maxSequenceLength: Int?, clipSkip: Int) throws -> EncodedPrompts
+
   /// Encodes every phrase alone.
   ///
   /// - Parameter maxSequenceLength: nil for what suits the checkpoint
@@ -129,6 +143,36 @@ extension DiffusionPipeline {
   public func expect(prompts: [String], phrases: [String], maxSequenceLength: Int, clipSkip: Int) throws {}
   public var weightMemory: WeightMemory { .init() }
   public func encodingEstimate(_ plan: GenerationPlan, phrases: Int) -> Int { 0 }
+  public var encoderSites: [any StreamModel] { [] }
+
+  public func encode(_ prompts: [String]) throws -> EncodedPrompts {
+    try encode(prompts, maxSequenceLength: nil, clipSkip: 0)
+  }
+
+  /// Generates one picture or video per prompt.
+  ///
+  /// - Parameters:
+  ///   - state: where an earlier run of the same plan stood; nil to begin
+  ///   - onStep: called after every step; throws to stop
+  public func generate(
+    _ plan: GenerationPlan, processors: [any AttentionProcessor], resuming state: GenerationState?,
+    onStep: (GenerationStep) throws -> Void
+  ) throws -> GenerationResult {
+    try denoise(plan, processors: processors, resuming: state) { step in
+      try onStep(step)
+      return nil
+    }
+  }
+
+  /// Plans and generates, with latents that may be changed after every step.
+  ///
+  /// - Parameter changingLatents: returns the latents to go on with, nil for those of the step
+  public func denoise(
+    _ request: GenerationRequest, processors: [any AttentionProcessor] = [],
+    changingLatents: (GenerationStep) throws -> Tensor?
+  ) throws -> GenerationResult {
+    try denoise(plan(request), processors: processors, resuming: nil, changingLatents: changingLatents)
+  }
 
   public func resultFrames(_ planned: Int) -> Int { planned }
 

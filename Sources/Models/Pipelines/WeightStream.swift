@@ -97,11 +97,12 @@ final class WeightStream: BlockResidency {
   func willRun(_ block: BlockID, before coming: [BlockID]) {
     guard let place = places[block], state.withLock({ $0.isRunning }) else { return }
     request(block)
+    let (ready, streamed) = state.withLock { ($0.ready, $0.plan.streamed) }
     var ahead = 0
     // After the last block comes the first one, of the next pass.
     for next in coming + blocks.map(\.id) where next != block {
-      guard let place = places[next] else { continue }
-      // What does not stay has to be asked for one by one; what stays may come as early as it likes.
+      // What stays, and is there, takes nothing of the window: the disk goes on with what comes after it.
+      guard let place = places[next], streamed.contains(next) || !ready.contains(next) else { continue }
       ahead += blocks[place].bytes
       if ahead > max(window / 2, blocks[place].bytes) { break }
       request(next)

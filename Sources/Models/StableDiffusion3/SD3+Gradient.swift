@@ -64,11 +64,12 @@ extension SD3ImageHalf: DifferentiableHalf {
 
   public func traceUpdate(_ input: TracedUpdate<TracedSaved>) -> Variable? {
     let tap = input.tap, mlp = input.saved.mlp
-    var x = output(input.mergedAttention, gate: input.saved.gate, residual: input.tokens, tap: tap)
+    var x = input.tokens.adding(tap(.attentionProjected, output(input.mergedAttention)), gatedBy: input.saved.gate)
     if let dual = input.saved.dual, let dualAttention, let dualOutput {
-      x = x.adding(
-        dualOutput(tap.dualAttention(dual).mergedHeads(dualAttention.heads)), gatedBy: dual.saved)
+      let projected = dualOutput(tap.dualAttention(dual).mergedHeads(dualAttention.heads))
+      x = x.adding(tap(.dualProjected, projected), gatedBy: dual.saved)
     }
+    x = tap(.residualMiddle, x)
     return feedForward(tap(.mlpInput, norm2(x, mlp)), gate: mlp.gate, residual: x, tap: tap)
   }
 }
@@ -83,7 +84,7 @@ extension SD3TextHalf: DifferentiableHalf {
       let (own, mlp) = ending.norm1.modulation(input.conditioning, tap: tap)
       return attention.trace(tap(.modulated, ending.norm1.norm(input.tokens, own)), saving: (own.gate, mlp))
     }
-    let x = lastNorm.map { $0(input.tokens, input.conditioning) } ?? input.tokens
+    let x = lastNorm.map { $0(input.tokens, input.conditioning, tap: tap) } ?? input.tokens
     return attention.trace(tap(.modulated, x), saving: nil)
   }
 

@@ -98,11 +98,7 @@ public struct SD3ImageHalf: JointBlockHalf {
       let x = zip(inputs, modulations).map { $0.tap(.modulated, norm($0.tokens, $1)) }
       return attention(x, saving: modulations.map { Saved(modulation: $0) })
     case .zeroX(let norm):
-      let modulations = zip(inputs, norm.modulations(inputs.map(\.conditioning))).map { input, own in
-        var modulation = own
-        modulation.attention = own.attention.visited(by: input.tap)
-        return modulation
-      }
+      let modulations = zip(inputs, norm.modulations(inputs.map(\.conditioning))).map { $1.visited(by: $0.tap) }
       let x = zip(inputs, modulations).map { norm($0.tokens, $1) }
       let joint = zip(inputs, x).map { $0.tap(.modulated, $1.joint) }
       var projections = attention(joint, saving: modulations.map { Saved(modulation: $0.attention) })
@@ -121,13 +117,16 @@ public struct SD3ImageHalf: JointBlockHalf {
     let modulations = inputs.map(\.saved.modulation), duals = inputs.compactMap(\.saved.dual)
     var x = output(
       inputs.map(\.mergedAttention), gates: modulations.map(\.gateAttention), residuals: inputs.map(\.tokens),
-      taps: inputs.map(\.tap))
+      taps: inputs.map(\.tap), at: .attentionProjected)
     if let dualAttention, let dualOutput {
       let attended = zip(inputs, duals).map { input, dual in
         input.tap.dualAttention(dual, precision: dualAttention.query.attentionPrecision)
       }
-      x = dualOutput(attended.map(\.mergedHeads), gates: duals.map(\.saved), residuals: x)
+      x = dualOutput(
+        attended.map(\.mergedHeads), gates: duals.map(\.saved), residuals: x, taps: inputs.map(\.tap),
+        at: .dualProjected)
     }
+    x = zip(inputs, x).map { $0.tap(.residualMiddle, $1) }
     let hidden = zip(inputs, x).map { input, tokens in
       let m = input.saved.modulation
       return input.tap(.mlpInput, norm2(tokens, scale: m.scaleMLP, shift: m.shiftMLP))
@@ -173,7 +172,7 @@ public struct SD3TextHalf: JointBlockHalf {
       let x = zip(inputs, modulations).map { $0.tap(.modulated, ending.norm1($0.tokens, $1)) }
       return attention(x, saving: modulations)
     }
-    let x = lastNorm?(inputs.map(\.tokens), inputs.map(\.conditioning)) ?? []
+    let x = lastNorm?(inputs.map(\.tokens), inputs.map(\.conditioning), taps: inputs.map(\.tap)) ?? []
     return attention(zip(inputs, x).map { $0.tap(.modulated, $1) }, saving: inputs.map { _ in nil })
   }
 

@@ -32,15 +32,20 @@ public struct SD3TextEncoders: Sendable {
   /// - Parameters:
   ///   - t5Length: tokens T5 is given, padding included; it sees padding
   ///   - clipSkip: layers whose states are left out, beyond the last
+  ///   - hooks: whose processors see the blocks, as families `clip-l`, `clip-g` and `t5`
   /// - Returns: states `[batch, clipLength + t5Length, dim]`, pooled `[batch, dimL + dimG]`
-  public func callAsFunction(_ prompts: [String], t5Length: Int, clipSkip: Int = 0) throws -> EncodedPrompts {
-    func clip(_ part: Part<CLIPTextEncoder>) throws -> (states: Tensor, pooled: Tensor) {
-      let codes = try part.codes(prompts, length: clipLength, .penultimate(skipping: clipSkip))
+  public func callAsFunction(
+    _ prompts: [String], t5Length: Int, clipSkip: Int = 0, hooks: HookRun? = nil
+  ) throws -> EncodedPrompts {
+    func clip(_ part: Part<CLIPTextEncoder>, _ family: String) throws -> (states: Tensor, pooled: Tensor) {
+      let codes = try part.codes(
+        prompts, length: clipLength, .penultimate(skipping: clipSkip), hooks: hooks, family: family)
       return (codes.states, codes.pooled)
     }
     return EncodedPrompts(
-      clipL: try clip(clipL), clipG: try clip(clipG),
-      t5: try t5?.codes(prompts, length: t5Length, .states).states ?? Tensor(zeros: [prompts.count, t5Length, dim]))
+      clipL: try clip(clipL, "clip-l"), clipG: try clip(clipG, "clip-g"),
+      t5: try t5?.codes(prompts, length: t5Length, .states, hooks: hooks, family: "t5").states
+        ?? Tensor(zeros: [prompts.count, t5Length, dim]))
   }
 
   /// Texts that will be asked for soon, see `TextEncoderPart`.
@@ -50,6 +55,12 @@ public struct SD3TextEncoders: Sendable {
       try part.expect(phrases, length: clipLength, .penultimate(skipping: 0))
     }
     try t5?.expect(prompts + phrases, length: t5Length, .states)
+  }
+
+  /// Their blocks, for processors.
+  public var sites: [TextEncoderSites] {
+    [("clip-l", clipL), ("clip-g", clipG)].map { TextEncoderSites($0, layers: $1.config.layers) }
+      + (t5.map { [TextEncoderSites("t5", layers: $0.config.layers)] } ?? [])
   }
 
   /// Phrases, each as if alone, with its tokens among CLIP's and, if there is T5, among T5's.

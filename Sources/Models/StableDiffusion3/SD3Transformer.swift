@@ -97,8 +97,10 @@ public struct SD3Transformer: StreamModel, Sendable {
     return Site.Point.allCases.filter { point in
       switch point {
       case .rotatedQuery, .rotatedKey: false
-      case .dualQuery, .dualKey, .dualValue, .dualAttentionOutput: isDual
-      case .residualInput, .conditioning, .modulated, .query, .key, .value, .attentionOutput: true
+      case _ where point.isOfSecondAttention: isDual
+      case .residualInput, .conditioning, .attentionShift, .attentionScale, .modulated, .query, .key, .value,
+        .attentionOutput:
+        true
       default: !endsAtAttention
       }
     }

@@ -39,8 +39,10 @@ public struct StableDiffusion3Pipeline: DenoisingPipeline {
       maximumClipSkip: text.maximumClipSkip, skipsLayers: true)
   }
 
-  public func encode(_ prompts: [String], maxSequenceLength: Int, clipSkip: Int = 0) throws -> EncodedPrompts {
-    try text(prompts, t5Length: maxSequenceLength, clipSkip: clipSkip)
+  public func encode(
+    _ prompts: [String], maxSequenceLength: Int, clipSkip: Int, hooks: HookRun?
+  ) throws -> EncodedPrompts {
+    try text(prompts, t5Length: maxSequenceLength, clipSkip: clipSkip, hooks: hooks)
   }
 
   public var textEncoders: [any ReleasableEncoder] {
@@ -50,6 +52,8 @@ public struct StableDiffusion3Pipeline: DenoisingPipeline {
   public func expect(prompts: [String], phrases: [String], maxSequenceLength: Int, clipSkip: Int) throws {
     try text.expect(prompts: prompts, phrases: phrases, t5Length: maxSequenceLength, clipSkip: clipSkip)
   }
+
+  public var encoderSites: [any StreamModel] { text.sites }
 
   public func tokens(of phrase: String, in prompt: String, maxSequenceLength: Int?) throws -> [Range<Int>] {
     try text.tokens(of: phrase, in: prompt, t5Length: sequenceLength(maxSequenceLength))

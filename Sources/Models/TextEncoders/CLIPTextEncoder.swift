@@ -65,6 +65,7 @@ public struct CLIPTextEncoder: Sendable {
     public var norm1, norm2: LayerNorm
     public var attention: SelfAttention
     public var up, down: Linear
+    public var activation: Activation
   }
 
   public init(_ config: CLIPTextConfig, _ w: Weights) {
@@ -82,7 +83,7 @@ public struct CLIPTextEncoder: Sendable {
         attention: SelfAttention(
           dim, heads: config.heads, bias: true, names: ("q_proj", "k_proj", "v_proj", "out_proj"), layer["self_attn"]),
         up: Linear(dim, config.feedForwardDim, layer["mlp"]["fc1"]),
-        down: Linear(config.feedForwardDim, dim, layer["mlp"]["fc2"]))
+        down: Linear(config.feedForwardDim, dim, layer["mlp"]["fc2"]), activation: config.activation)
     }
     finalNorm = LayerNorm(dim, eps: config.layerNormEpsilon, text["final_layer_norm"])
     projection = config.hasProjection ? Linear(dim, config.projectionDim, bias: false, w["text_projection"]) : nil
@@ -104,20 +105,19 @@ public struct CLIPTextEncoder: Sendable {
     public var projected: Tensor?
   }
 
-  /// - Parameter ids: `[batch, tokens]`, at most `maxPositions` tokens
-  public func callAsFunction(_ ids: Tensor) -> Output {
+  /// - Parameters:
+  ///   - ids: `[batch, tokens]`, at most `maxPositions` tokens
+  ///   - hooks: whose processors see the layers
+  ///   - family: the name that their sites have
+  public func callAsFunction(_ ids: Tensor, hooks: HookRun? = nil, family: String = "clip") -> Output {
     let tokens = ids.shape[1]
     guard tokens <= config.maxPositions else {
       tensorFailure("CLIPTextEncoder: ids of shape \(ids.shape), the model has \(config.maxPositions) positions")
     }
-    var x = tokenEmbedding(ids) + positionEmbedding.narrow(0, from: 0, count: tokens).converted(to: .f32)
-    var states = [x]
-    for layer in layers {
-      x = x + layer.attention(layer.norm1(x), causal: true)
-      x = x + layer.down(layer.up(layer.norm2(x), activation: config.activation))
-      states.append(x)
-    }
-    let last = finalNorm(x)
+    let embedded = tokenEmbedding(ids) + positionEmbedding.narrow(0, from: 0, count: tokens).converted(to: .f32)
+    var states: [Tensor] = []
+    states.append(runTextBlocks(layers, family, embedded, hooks: hooks) { states.append($0) })
+    let last = finalNorm(states[states.count - 1])
     let pooled = stacked(endOfText(ids).enumerated().map { last[$0.offset, $0.element] }, axis: 0)
     return Output(hiddenStates: states, lastHiddenState: last, pooled: pooled, projected: projection.map { $0(pooled) })
   }

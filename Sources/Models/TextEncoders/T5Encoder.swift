@@ -88,31 +88,32 @@ public struct T5Encoder: Sendable {
   /// - Parameters:
   ///   - ids: `[batch, tokens]`
   ///   - attentionMask: `[batch, tokens]`, 1 where a token may be seen; nil to see padding too, as the pipelines do
+  ///   - hooks: whose processors see the blocks, as family `t5`
   /// - Returns: `[batch, tokens, dim]`
-  public func callAsFunction(_ ids: Tensor, attentionMask: Tensor? = nil) -> Tensor {
-    encode(ids, attentionMask) { _ in }
+  public func callAsFunction(_ ids: Tensor, attentionMask: Tensor? = nil, hooks: HookRun? = nil) -> Tensor {
+    encode(ids, attentionMask, hooks) { _ in }
   }
+
+  /// Its blocks, for processors.
+  public var sites: TextEncoderSites { TextEncoderSites("t5", layers: blocks.count) }
 
   /// The embeddings, the residual stream after every block but the last, and the final output, each
   /// `[batch, tokens, dim]`.
   public func hiddenStates(_ ids: Tensor, attentionMask: Tensor? = nil) -> [Tensor] {
     var states: [Tensor] = []
-    let last = encode(ids, attentionMask) { states.append($0) }
+    let last = encode(ids, attentionMask, nil) { states.append($0) }
     return states + [last]
   }
 
   /// - Parameter visit: given what every block reads
-  private func encode(_ ids: Tensor, _ attentionMask: Tensor?, visit: (Tensor) -> Void) -> Tensor {
+  private func encode(
+    _ ids: Tensor, _ attentionMask: Tensor?, _ hooks: HookRun?, visit: (Tensor) -> Void
+  ) -> Tensor {
     let tokens = ids.shape[1]
     var bias = positionBias(queries: tokens, keys: tokens)
     if let attentionMask { bias = bias + Self.additive(attentionMask) }
-    var x = embedding(ids)
-    for block in blocks {
-      visit(x)
-      x = x + block.attention(block.attentionNorm(x), mask: bias, scale: 1)
-      x = x + block.feedForward(block.feedForwardNorm(x))
-    }
-    return finalNorm(x)
+    return finalNorm(
+      runTextBlocks(blocks, sites.family, embedding(ids), bias: bias, hooks: hooks, visit: visit))
   }
 
   /// `[batch, 1, 1, tokens]`: 0 where a token may be seen, the lowest number where not.

@@ -1,3 +1,4 @@
+import NN
 import Tensor
 
 /// What of a text encoder's output a transformer is given.
@@ -35,8 +36,11 @@ public protocol PromptEncoder: Sendable {
 
   /// What it makes of prompts: of each the same, to the bit, whatever the others are.
   ///
-  /// - Parameter ids: `[prompts, tokens]`
-  func codes(_ ids: Tensor, _ reading: TextReading) -> [TextCode]
+  /// - Parameters:
+  ///   - ids: `[prompts, tokens]`
+  ///   - hooks: whose processors see the blocks; nil for nobody
+  ///   - family: the name that their sites have
+  func codes(_ ids: Tensor, _ reading: TextReading, hooks: HookRun?, family: String) -> [TextCode]
 
   /// The shapes of a code, to tell a code of another encoder; empty for nil.
   static func shapes(_ config: Config, tokens: Int, _ reading: TextReading) -> [String: [Int]]
@@ -50,8 +54,8 @@ public protocol PromptEncoder: Sendable {
 
 extension T5Encoder: PromptEncoder {
   /// Padding is shown to the encoder as the pipelines show it: without a mask.
-  public func codes(_ ids: Tensor, _ reading: TextReading) -> [TextCode] {
-    let states = self(ids)
+  public func codes(_ ids: Tensor, _ reading: TextReading, hooks: HookRun?, family: String) -> [TextCode] {
+    let states = self(ids, hooks: hooks)
     return (0..<ids.shape[0]).map { TextCode(states: states[$0], pooled: nil) }
   }
 
@@ -68,8 +72,8 @@ extension T5Encoder: PromptEncoder {
 }
 
 extension CLIPTextEncoder: PromptEncoder {
-  public func codes(_ ids: Tensor, _ reading: TextReading) -> [TextCode] {
-    let output = self(ids), prompts = 0..<ids.shape[0]
+  public func codes(_ ids: Tensor, _ reading: TextReading, hooks: HookRun?, family: String) -> [TextCode] {
+    let output = self(ids, hooks: hooks, family: family), prompts = 0..<ids.shape[0]
     guard case .penultimate(let skip) = reading else {
       return prompts.map { TextCode(states: nil, pooled: output.pooled[$0]) }
     }

@@ -82,6 +82,24 @@ public final class TextEncoderPart<Encoder: PromptEncoder>: ReleasableEncoder {
 
   /// What the encoder makes of texts, each cut or padded to a length; of each the same as if it were alone.
   ///
+  /// - Parameters:
+  ///   - hooks: processors that want anything of its blocks see them run: nothing that is known is taken then, and what they
+  ///     make of it is not kept
+  ///   - family: the name that its sites have
+  /// - Throws: `TokenizerError`
+  public func codes(
+    _ texts: [String], length: Int, _ reading: TextReading, hooks: HookRun?, family: String
+  ) throws -> [TextCode] {
+    guard let hooks, hooks.wants(family: family) else { return try codes(texts, length: length, reading) }
+    let ids = try texts.flatMap { try tokenizer.encode($0, maxLength: length).ids }
+    let encoder = try opened()
+    state.withLock { $0.passes += 1 }
+    return encoder.codes(
+      Tensor(scalars: ids, shape: [texts.count, length]).converted(to: .i64), reading, hooks: hooks, family: family)
+  }
+
+  /// What the encoder makes of texts, each cut or padded to a length; of each the same as if it were alone.
+  ///
   /// - Throws: `TokenizerError`
   public func codes(_ texts: [String], length: Int, _ reading: TextReading) throws -> [TextCode] {
     let keys = try texts.map { Key(ids: try tokenizer.encode($0, maxLength: length).ids, reading: reading) }
@@ -132,7 +150,7 @@ public final class TextEncoderPart<Encoder: PromptEncoder>: ReleasableEncoder {
     var codes: [Key: TextCode] = [:]
     for group in TextPasses(keys.count, tokens: length).ranges {
       let ids = Tensor(scalars: keys[group].flatMap(\.ids), shape: [group.count, length]).converted(to: .i64)
-      for (key, code) in zip(keys[group], encoder.codes(ids, reading)) {
+      for (key, code) in zip(keys[group], encoder.codes(ids, reading, hooks: nil, family: "")) {
         // Of its own: a slice would keep the whole pass.
         codes[key] = TextCode(states: code.states?.copied(), pooled: code.pooled?.copied())
       }

@@ -64,7 +64,8 @@ extension SD35AdaLayerNormZeroX {
     return (
       TracedModulation(shift: c[0], scale: c[1], gate: c[2]).visitedAtAttention(by: tap),
       TracedModulation(shift: c[3], scale: c[4], gate: c[5]).visitedAtMLP(by: tap),
-      TracedModulation(shift: c[6], scale: c[7], gate: c[8])
+      TracedModulation(
+        shift: tap(.dualShift, c[6]), scale: tap(.dualScale, c[7]), gate: tap(.dualGate, c[8]))
     )
   }
 }
@@ -83,9 +84,11 @@ extension AdaLayerNormContinuous {
   /// - Parameters:
   ///   - x: tokens, `[batch, tokens, dim]`
   ///   - conditioning: `[batch, conditioningDim]`
-  public func callAsFunction(_ x: Variable, _ conditioning: Variable) -> Variable {
+  ///   - tap: for the sites `attentionShift` and `attentionScale`; nil where the norm is not that of a block
+  public func callAsFunction(_ x: Variable, _ conditioning: Variable, tap: TracedTap? = nil) -> Variable {
     let c = linear.modulation(conditioning, parts: 2)
-    return norm(x, scale: c[0], shift: c[1])
+    let shift = tap.map { $0(.attentionShift, c[1]) } ?? c[1], scale = tap.map { $0(.attentionScale, c[0]) } ?? c[0]
+    return norm(x, scale: scale, shift: shift)
   }
 }
 

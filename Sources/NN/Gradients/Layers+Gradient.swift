@@ -26,20 +26,22 @@ extension Linear {
   ///
   /// - Parameter parts: `[..., part]`, whose widths add up to the inputs
   public func callAsFunction(parts: [Variable]) -> Variable {
-    Variable(
-      of: parts,
-      vjp: { dy in
-        var column = 0
-        return parts.map { part in
-          let width = part.value.shape[part.value.rank - 1]
-          defer { column += width }
-          return part.needsGradient ? vjp(dy, columns: column..<column + width) : nil
-        }
+    let shares = shares(parts)
+    guard let first = shares.first else { tensorFailure("Linear: no parts") }
+    return shares.dropFirst().reduce(first, +)
+  }
+
+  /// What every input of several side by side gives of the product, multiplied by its own columns; the bias is in the first.
+  ///
+  /// - Parameter parts: `[..., part]`, whose widths add up to the inputs
+  public func shares(_ parts: [Variable]) -> [Variable] {
+    var column = 0
+    return parts.enumerated().map { index, part in
+      let width = part.value.shape[part.value.rank - 1], columns = column..<column + width
+      column += width
+      return Variable(of: part, vjp: { vjp($0, columns: columns) }) {
+        product([LinearInput($0)], columns: columns, bias: index == 0 ? bias : nil)[0]
       }
-    ) {
-      let sum = shares(parts.map(\.value)).reduce(nil as Tensor?) { sum, share in sum.map { $0 + share } ?? share }
-      guard let sum else { tensorFailure("Linear: no parts") }
-      return bias.map { sum + $0 } ?? sum
     }
   }
 }

@@ -31,9 +31,15 @@ public protocol AttentionProcessor: AnyObject {
   /// true here, lets them: it is then called block by block, in each block for one pass after the other. False unless
   /// given.
   var isIndependentOfPasses: Bool { get }
+
+  /// Called when a run is over and everything that was asked for has been reached; does nothing unless given.
+  ///
+  /// - Throws: what shows only now: that nothing was changed after all, or that a file could not be completed
+  func finish() throws
 }
 
 extension AttentionProcessor {
   public var name: String { String(describing: Self.self) }
   public var isIndependentOfPasses: Bool { false }
+  public func finish() throws {}
 }

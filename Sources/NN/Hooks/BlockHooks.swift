@@ -19,6 +19,8 @@ struct BlockHooks {
   var sites: [Site: AtSite] = [:]
   var edits: [Hook<HookPlan.Edit>] = []
   var observers: [Hook<HookPlan.Observe>] = []
+  /// Of the second attention.
+  var dualObservers: [Hook<HookPlan.Observe>] = []
   var replacements: [AttentionCall.Part: [Hook<HookPlan.Attend>]] = [:]
   var readOuts: [Hook<HookPlan.ReadOut>] = []
 
@@ -36,12 +38,14 @@ struct BlockHooks {
     }
     result.edits = edits.filter { $0.passes.contains(pass) }
     result.observers = observers.filter { $0.passes.contains(pass) }
+    result.dualObservers = dualObservers.filter { $0.passes.contains(pass) }
     result.replacements = replacements.compactMapValues { hooks in
       let active = hooks.filter { $0.passes.contains(pass) }
       return active.isEmpty ? nil : active
     }
     result.readOuts = readOuts.filter { $0.passes.contains(pass) }
-    let isEmpty = result.sites.isEmpty && result.replacements.isEmpty && result.readOuts.isEmpty
+    let isEmpty =
+      result.sites.isEmpty && result.replacements.isEmpty && result.readOuts.isEmpty && result.dualObservers.isEmpty
     return isEmpty && !result.needsView ? nil : result
   }
 
@@ -71,16 +75,19 @@ struct BlockHooks {
         for block in try places.blocks(pattern, entry.processor) {
           table[block, default: .init()].edits.append(hook(body))
         }
-      case .observe(let pattern, let body):
-        for block in try places.blocks(pattern, entry.processor) {
-          table[block, default: .init()].observers.append(hook(body))
+      case .observe(let pattern, let part, let body):
+        for block in try places.blocks(pattern, part, entry.processor) {
+          switch part {
+          case .joint: table[block, default: .init()].observers.append(hook(body))
+          case .dual: table[block, default: .init()].dualObservers.append(hook(body))
+          }
         }
       case .attend(let pattern, let part, let body):
         for block in try places.blocks(pattern, part, entry.processor) {
           table[block, default: .init()].replacements[part, default: []].append(hook(body))
         }
       case .readOut(let pattern, let body):
-        for block in try places.blocks(pattern, entry.processor) {
+        for block in try places.blocks(pattern, entry.processor, withTextEncoders: false) {
           table[block, default: .init()].readOuts.append(hook(body))
         }
       case .board, .guide, .latents: break
@@ -90,15 +97,20 @@ struct BlockHooks {
   }
 }
 
-/// The blocks and sites of a model, with those of the riders of a run.
+/// The blocks and sites of a model, with those of the riders of a run and of its text encoders, which patterns must name: `*`
+/// stands for the model's own families.
 struct Places {
   private let blocks: [BlockID]
   private let sites: [Site]
   private let streams: [StreamID]
+  private let encoders: [any StreamModel]
 
   /// - Throws: `HookError` for a rider that the model cannot carry
-  init(_ model: any StreamModel, riders: [(processor: String, rider: Rider)]) throws(HookError) {
+  init(
+    _ model: any StreamModel, encoders: [any StreamModel] = [], riders: [(processor: String, rider: Rider)]
+  ) throws(HookError) {
     blocks = model.blocks
+    self.encoders = encoders
     var streams: [StreamID] = [], sites = model.sites
     for site in sites where !streams.contains(site.stream) { streams.append(site.stream) }
     let native = streams, all = native + riders.map(\.rider.id)
@@ -127,13 +139,16 @@ struct Places {
   func sites(_ pattern: SitePattern, _ processor: String) throws(HookError) -> [Site] {
     let found = sites.filter(pattern.matches)
     if !found.isEmpty { return found }
+    let ofEncoders = pattern.pattern.name(ofPart: 0) == nil ? [] : encoders.flatMap(\.sites)
+    let named = ofEncoders.filter(pattern.matches)
+    if !named.isEmpty { return named }
     if let name = pattern.pattern.name(ofPart: 2), !streams.contains(where: { $0.name == name }) {
       throw .noStream(
         StreamID(name), pattern: pattern.text, processor: processor, streams: streams.map(\.name))
     }
     throw .unknownPlace(
       pattern: pattern.text, processor: processor,
-      nearest: pattern.pattern.nearest(of: sites.map(\.description), count: 2))
+      nearest: pattern.pattern.nearest(of: (sites + ofEncoders).map(\.description), count: 2))
   }
 
   /// The blocks that have a second attention, or all.
@@ -156,11 +171,14 @@ struct Places {
   }
 
   /// - Throws: `HookError` when there are none
-  func blocks(_ pattern: BlockPattern, _ processor: String) throws(HookError) -> [BlockID] {
-    let found = blocks.filter(pattern.matches)
+  func blocks(
+    _ pattern: BlockPattern, _ processor: String, withTextEncoders: Bool = true
+  ) throws(HookError) -> [BlockID] {
+    let isNamed = withTextEncoders && pattern.pattern.name(ofPart: 0) != nil
+    let all = blocks + (isNamed ? encoders.flatMap(\.blocks) : []), found = all.filter(pattern.matches)
     if !found.isEmpty { return found }
     throw .unknownPlace(
       pattern: pattern.text, processor: processor,
-      nearest: pattern.pattern.nearest(of: blocks.map(\.description), count: 2))
+      nearest: pattern.pattern.nearest(of: all.map(\.description), count: 2))
   }
 }

@@ -17,15 +17,27 @@ public struct BlockView {
     public let rotatedQuery, rotatedKey: Tensor
     /// Attention output before the output projection.
     public var output: Tensor
-    /// The output projection, where the model has one of its own for the attention.
+    /// The positions it is rotated by, to ask the same queries elsewhere: `rotary.rotate(query)`. nil where it is not.
+    public let rotary: RotaryTable?
+    /// The layer that takes the output to the width of the residual: heads side by side are its first inputs. nil where there
+    /// is none.
     public let projection: Linear?
     let call: AttentionCall?
 
     /// The output with its heads side by side, `[batch, tokens, heads * headDim]`.
     public var mergedOutput: Tensor { output.mergedHeads }
 
+    /// Whether the projection takes more than the attention's output (FLUX's single blocks: the MLP's too).
+    public var sharesProjection: Bool {
+      projection.map { $0.weight.shape[1] > output.shape[1] * output.shape[3] } ?? false
+    }
+
     /// What attention adds to the residual before any gate, bias included, `[batch, tokens, dim]`; nil without a projection.
-    public var projectedOutput: Tensor? { projection.map { $0(mergedOutput) } }
+    public var projectedOutput: Tensor? {
+      guard let projection else { return nil }
+      let product = projection.shares([mergedOutput])[0]
+      return projection.bias.map { product + $0 } ?? product
+    }
 
     /// The share of every head in the output projection's product, without its bias, `[batch, heads, tokens, dim]`;
     /// their sum and the bias are `projectedOutput`. Computed only when asked for; nil without a projection.
@@ -36,20 +48,22 @@ public struct BlockView {
 
     public init(
       id: StreamID, reads: Set<StreamID>, query: Tensor, key: Tensor, value: Tensor, rotatedQuery: Tensor? = nil,
-      rotatedKey: Tensor? = nil, output: Tensor, projection: Linear? = nil
+      rotatedKey: Tensor? = nil, output: Tensor, rotary: RotaryTable? = nil, projection: Linear? = nil
     ) {
       self.init(
-        id: id, reads: reads, query: query, key: key, value: value, rotatedQuery: rotatedQuery ?? query,
-        rotatedKey: rotatedKey ?? key, output: output, projection: projection, call: nil)
+        id: id, reads: reads, query: query, key: key, value: value,
+        rotatedQuery: rotatedQuery ?? rotary?.rotate(query) ?? query,
+        rotatedKey: rotatedKey ?? rotary?.rotate(key) ?? key, output: output, rotary: rotary, projection: projection,
+        call: nil)
     }
 
     init(
       id: StreamID, reads: Set<StreamID>, query: Tensor, key: Tensor, value: Tensor, rotatedQuery: Tensor,
-      rotatedKey: Tensor, output: Tensor, projection: Linear?, call: AttentionCall?
+      rotatedKey: Tensor, output: Tensor, rotary: RotaryTable?, projection: Linear?, call: AttentionCall?
     ) {
       (self.id, self.reads, self.query, self.key, self.value) = (id, reads, query, key, value)
       (self.rotatedQuery, self.rotatedKey, self.output) = (rotatedQuery, rotatedKey, output)
-      (self.projection, self.call) = (projection, call)
+      (self.rotary, self.projection, self.call) = (rotary, projection, call)
     }
   }
 
@@ -113,6 +127,15 @@ public struct BlockView {
       .weights(of: query, rows: rows, columns: columns, logits: false)
   }
 
+  /// Attention weights as something to multiply by, without ever holding them: `times`, `transposedTimes`, `columnMass`.
+  ///
+  /// - Parameters:
+  ///   - keys: nil for those that the query stream reads, in the order of `streams`
+  ///   - rows: positions in the query stream; nil for all
+  public func matrix(query: StreamID, keys: [StreamID]? = nil, rows: Range<Int>? = nil) -> AttentionMatrix {
+    call(query, keys ?? reading(query), "matrix").matrix(of: query, rows: rows)
+  }
+
   /// What attention would give a stream if its queries saw these streams: a question nobody's tokens depend on.
   ///
   /// - Returns: `[batch, heads, queryTokens, headDim]`
@@ -120,7 +143,7 @@ public struct BlockView {
 
   private func reading(_ query: StreamID) -> [StreamID] {
     let reads = stream(query, "probabilities").reads
-    return streams.map(\.id).filter(reads.contains)
+    return streams.filter { reads.contains($0.id) && $0.key.shape[2] > 0 }.map(\.id)
   }
 
   /// The call that gave a stream's output, for this stream alone and with other sources.
@@ -129,14 +152,15 @@ public struct BlockView {
     var call =
       asking.call
       ?? AttentionCall(
-        block: id, queries: [.init(stream: query, tensor: asking.rotatedQuery)], sources: [],
+        block: id, queries: [.init(stream: query, tensor: asking.rotatedQuery, rotary: asking.rotary)], sources: [],
         scale: streams.lazy.compactMap { $0.call?.scale }.first,
         precision: streams.lazy.compactMap { $0.call?.precision }.first ?? .f32)
     let sources = call.sources
     call.queries = call.queries.filter { $0.stream == query }
     call.sources = keys.map { key in
       let source = stream(key, operation)
-      return sources.first { $0.stream == key } ?? .init(stream: key, key: source.rotatedKey, value: source.value)
+      return sources.first { $0.stream == key }
+        ?? .init(stream: key, key: source.rotatedKey, value: source.value, rotary: source.rotary)
     }
     return call
   }

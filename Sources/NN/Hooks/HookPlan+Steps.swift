@@ -6,6 +6,10 @@ public struct ExtraBranch: Sendable {
   public let branch: Pass.Branch
   /// In place of the prompt's, `[batch or 1, tokens, dim]` and `[batch or 1, pooledDim]`; nil for the prompt's.
   public var text, pooled: Tensor?
+  /// What a guidance-distilled model is told in place of the run's; nil for the run's. Others are told nothing.
+  public var distilledGuidance: Float?
+  /// Blocks that are passed over, in a family that can (Stable Diffusion 3).
+  public var skippedLayers: Set<Int> = []
 
   public init(_ branch: Pass.Branch, text: Tensor? = nil, pooled: Tensor? = nil) {
     self.branch = branch

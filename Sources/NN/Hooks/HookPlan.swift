@@ -26,7 +26,7 @@ public struct HookPlan {
       case read(SitePattern, Read)
       case rewrite(SitePattern, Rewrite, RewriteVJP?)
       case edit(BlockPattern, Edit)
-      case observe(BlockPattern, Observe)
+      case observe(BlockPattern, AttentionCall.Part, Observe)
       case attend(BlockPattern, AttentionCall.Part, Attend)
       case readOut(BlockPattern, ReadOut)
       case board(Rider)
@@ -83,10 +83,14 @@ public struct HookPlan {
     entries.append(Entry(action: .edit(blocks, body), passes: passes))
   }
 
-  /// Looks at all streams of a block after every edit.
-  public mutating func observe(_ blocks: BlockPattern, in passes: PassFilter = .conditional, _ body: @escaping Observe)
-  {
-    entries.append(Entry(action: .observe(blocks, body), passes: passes))
+  /// Looks at all streams of a block after every edit; of a second attention, at the streams that have it.
+  ///
+  /// - Parameter part: which of a block's attentions
+  public mutating func observe(
+    _ blocks: BlockPattern, part: AttentionCall.Part = .joint, in passes: PassFilter = .conditional,
+    _ body: @escaping Observe
+  ) {
+    entries.append(Entry(action: .observe(blocks, part, body), passes: passes))
   }
 
   /// Computes attention, or changes what goes into or comes out of `next`, the default. The function returns one output

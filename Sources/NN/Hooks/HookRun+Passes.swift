@@ -60,7 +60,7 @@ extension BlockHooks {
 
   /// Who looks at it.
   fileprivate var viewer: String? {
-    observers.first?.processor ?? readOuts.first?.processor
+    observers.first?.processor ?? dualObservers.first?.processor ?? readOuts.first?.processor
       ?? sites.values.lazy.compactMap(\.reads.first?.processor).first
   }
 }

@@ -49,12 +49,15 @@ public final class HookRun {
   }
 
   /// - Parameters:
+  ///   - encoders: text encoders that run before the first pass. Patterns reach them by the names of their families
+  ///     (`t5.3.text.residualOutput`); `*` does not stand for them
   ///   - pass: the first one
   ///   - passes: all that the run will make, where they are known: a processor that asks for others is then refused now
   ///     rather than at the end
   /// - Throws: `HookError` when a processor does not fit the model or the run, and whatever a processor throws itself
   public init(
-    _ processors: [any AttentionProcessor], on model: any StreamModel, pass: Pass, passes: [Pass] = []
+    _ processors: [any AttentionProcessor], on model: any StreamModel, encoders: [any StreamModel] = [], pass: Pass,
+    passes: [Pass] = []
   ) throws {
     self.processors = processors
     self.pass = pass
@@ -67,7 +70,7 @@ public final class HookRun {
     }
     counts = Counts(entries: entries.count)
     try Self.check(entries, Self.all(passes, entries))
-    places = try Places(model, riders: entries.compactMap(\.rider))
+    places = try Places(model, encoders: encoders, riders: entries.compactMap(\.rider))
     table = try BlockHooks.table(entries.map { ($0.processor, $0.plan) }, places)
   }
 
@@ -93,17 +96,24 @@ public final class HookRun {
   /// The streams that processors bring along.
   var riders: [Rider] { entries.compactMap(\.rider?.rider) }
 
+  /// Whether anybody wants anything of a family's blocks in the current pass.
+  public func wants(family: String) -> Bool {
+    table.contains { $0.key.family == family && $0.value.active(in: pass) != nil }
+  }
+
   /// Whether nobody wants anything from the blocks after this one.
   public func isDone(after block: BlockID) -> Bool {
     guard let place = blocks.firstIndex(of: block) else { return false }
     return !blocks[(place + 1)...].contains { table[$0] != nil }
   }
 
-  /// - Throws: `HookError.neverFired` for anything asked for that no pass reached
-  public func finish() throws(HookError) {
+  /// - Throws: `HookError.neverFired` for anything asked for that no pass reached, and what processors throw when they
+  ///   finish
+  public func finish() throws {
     for (entry, calls) in zip(entries, counts.calls) where calls == 0 {
-      throw .neverFired(what: entry.plan.what, processor: entry.processor)
+      throw HookError.neverFired(what: entry.plan.what, processor: entry.processor)
     }
+    for processor in processors { try processor.finish() }
   }
 
   /// The passes with those that processors ask for.
@@ -251,7 +261,7 @@ extension HookPlan.Entry {
   var what: String {
     switch action {
     case .read(let pattern, _), .rewrite(let pattern, _, _): "'\(pattern)'"
-    case .edit(let pattern, _), .observe(let pattern, _), .readOut(let pattern, _), .attend(let pattern, _, _):
+    case .edit(let pattern, _), .observe(let pattern, _, _), .readOut(let pattern, _), .attend(let pattern, _, _):
       "'\(pattern)'"
     case .board(let rider): "stream '\(rider.id)'"
     case .guide(let extra, _): extra.map { "a pass '\($0.branch.rawValue)'" } ?? "guidance"

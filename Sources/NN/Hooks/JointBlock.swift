@@ -9,10 +9,13 @@ public protocol JointBlock: Sendable {
   var attentionPrecision: AttentionPrecision { get }
   /// What the logits are multiplied by; nil, unless given, for `1 / sqrt(headDim)`.
   var attentionScale: Float? { get }
+  /// Whether token `i` sees tokens `0 ... i` only; false unless given. For blocks with one stream.
+  var isCausal: Bool { get }
 }
 
 extension JointBlock {
   public var attentionScale: Float? { nil }
+  public var isCausal: Bool { false }
 }
 
 /// One modality's half of a block, cut at the attention call. Streams that share its weights come together, so that
@@ -33,7 +36,7 @@ public protocol JointBlockHalf: Sendable {
   func update(_ inputs: [UpdateInput<Saved>]) -> [Tensor]?
 
   /// The layer that takes the attention output, heads side by side, to the width of the residual: what a head gives is its
-  /// share of the product. nil, unless given, where there is none.
+  /// share of the product. They may be the first of its inputs. nil, unless given, where there is none.
   var attentionProjection: Linear? { get }
 }
 
@@ -60,6 +63,9 @@ public struct HalfInput {
 }
 
 /// Queries, keys and values of one stream, each `[batch, heads, tokens, headDim]`, after QK-norm, before rotation.
+///
+/// What a stream does not have in a block has no tokens: the prompt in a block of cross-attention asks nothing
+/// (`init(key:value:)`), and image tokens are asked nothing (`init(query:)`).
 public struct Projection<Saved> {
   public var query, key, value: Tensor
   public var saved: Saved
@@ -77,6 +83,25 @@ extension Projection: Sendable where Saved: Sendable {}
 extension Projection where Saved == Void {
   public init(query: Tensor, key: Tensor, value: Tensor) {
     self.init(query: query, key: key, value: value, saved: ())
+  }
+
+  /// Of a stream that others read and that reads nobody: its attention output has no tokens.
+  public init(key: Tensor, value: Tensor) { self.init(key: key, value: value, saved: ()) }
+
+  /// Of a stream that reads others and that nobody reads, itself included.
+  public init(query: Tensor) { self.init(query: query, saved: ()) }
+}
+
+extension Projection {
+  /// Of a stream that others read and that reads nobody: its attention output has no tokens.
+  public init(key: Tensor, value: Tensor, saved: Saved) {
+    self.init(query: key.narrow(2, from: 0, count: 0), key: key, value: value, saved: saved)
+  }
+
+  /// Of a stream that reads others and that nobody reads, itself included.
+  public init(query: Tensor, saved: Saved) {
+    let none = query.narrow(2, from: 0, count: 0)
+    self.init(query: query, key: none, value: none, saved: saved)
   }
 }
 

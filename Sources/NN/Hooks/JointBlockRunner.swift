@@ -144,7 +144,8 @@ private struct Lane {
   let reads: Set<StreamID>
   let query, key, value: Tensor
   let rotatedQuery, rotatedKey: Tensor
-  let keyMask: Tensor?
+  let rotary: RotaryTable?
+  let keyMask, ownBias: Tensor?
   let projection: Linear?
   /// What gave its output; nil for a stream that reads nobody.
   var call: AttentionCall?
@@ -153,16 +154,20 @@ private struct Lane {
   init<Saved>(_ stream: Stream, _ projection: Projection<Saved>, _ outputProjection: Linear?, _ tap: Tap) {
     id = stream.id
     reads = stream.reads
-    keyMask = stream.keyMask
+    (rotary, keyMask, ownBias) = (stream.rotary, stream.keyMask, stream.ownBias)
     self.projection = outputProjection
-    let query = tap(.query, projection.query), key = tap(.key, projection.key)
-    value = tap(.value, projection.value)
-    rotatedQuery = stream.rotary.map { tap(.rotatedQuery, $0.rotate(query)) } ?? query
-    rotatedKey = stream.rotary.map { tap(.rotatedKey, $0.rotate(key)) } ?? key
+    let query = projection.asks ? tap(.query, projection.query) : projection.query
+    let key = projection.isRead ? tap(.key, projection.key) : projection.key
+    value = projection.isRead ? tap(.value, projection.value) : projection.value
+    rotatedQuery = projection.asks ? rotary.map { tap(.rotatedQuery, $0.rotate(query)) } ?? query : query
+    rotatedKey = projection.isRead ? rotary.map { tap(.rotatedKey, $0.rotate(key)) } ?? key : key
     self.query = query
     self.key = key
-    output = value
+    output = projection.asks ? value : query
   }
+
+  var asks: Bool { query.shape[2] > 0 }
+  var isRead: Bool { key.shape[2] > 0 }
 }
 
 /// Projects the streams of one half. What the half saves for its update stays inside of the function returned, so that
@@ -197,10 +202,13 @@ private func open<Half: JointBlockHalf>(
 }
 
 private func check<Half, Saved>(_ projection: Projection<Saved>, _ half: Half.Type, _ stream: Stream, _ id: BlockID) {
-  let query = projection.query.shape, tokens = stream.tokens.shape
+  let query = projection.query.shape, key = projection.key.shape, tokens = stream.tokens.shape
+  func fits(_ shape: [Int], isThere: Bool) -> Bool {
+    shape.count == 4 && shape[0] == tokens[0] && shape[2] == (isThere ? tokens[1] : 0)
+  }
   let fits =
-    query.count == 4 && query[0] == tokens[0] && query[2] == tokens[1] && projection.key.shape == query
-    && projection.value.shape.dropLast() == query.dropLast()
+    fits(query, isThere: projection.asks) && fits(key, isThere: projection.isRead)
+    && [query[1], query[3]] == [key[1], key[3]] && projection.value.shape.dropLast() == key.dropLast()
   guard fits else {
     tensorFailure(
       "\(half).project in block \(id): query \(query), key \(projection.key.shape) and value "
@@ -214,12 +222,19 @@ private func check<Half, Saved>(_ projection: Projection<Saved>, _ half: Half.Ty
 private func attend(
   _ lanes: inout [Lane], _ id: BlockID, _ block: any JointBlock, _ run: HookRun?, _ hooks: BlockHooks?
 ) {
-  for (reads, group) in grouped(lanes.indices, by: { lanes[$0].reads }) {
+  for (reads, group) in grouped(lanes.indices.filter { lanes[$0].asks }, by: { lanes[$0].reads }) {
     var call = AttentionCall(
-      block: id, queries: group.map { .init(stream: lanes[$0].id, tensor: lanes[$0].rotatedQuery) },
-      sources: lanes.filter { reads.contains($0.id) }.map { .init(stream: $0.id, key: $0.rotatedKey, value: $0.value) },
-      scale: block.attentionScale, precision: block.attentionPrecision)
+      block: id,
+      queries: group.map { .init(stream: lanes[$0].id, tensor: lanes[$0].rotatedQuery, rotary: lanes[$0].rotary) },
+      sources: lanes.filter { reads.contains($0.id) && $0.isRead }.map {
+        .init(stream: $0.id, key: $0.rotatedKey, value: $0.value, rotary: $0.rotary)
+      },
+      scale: block.attentionScale, precision: block.attentionPrecision, isCausal: block.isCausal)
     if call.sources.isEmpty { continue }
+    for query in group where reads.contains(lanes[query].id) {
+      guard let bias = lanes[query].ownBias else { continue }
+      call.addBias(bias, query: lanes[query].id, key: lanes[query].id)
+    }
     for source in lanes where reads.contains(source.id) {
       guard let mask = source.keyMask else { continue }
       for query in group { call.hide(mask, query: lanes[query].id, key: source.id) }
@@ -232,10 +247,15 @@ private func attend(
   }
 }
 
+extension Projection {
+  fileprivate var asks: Bool { query.rank == 4 && query.shape[2] > 0 }
+  fileprivate var isRead: Bool { key.rank == 4 && key.shape[2] > 0 }
+}
+
 extension AttentionCall {
   /// - Parameter mask: of the keys that may be seen, `[batch or 1, tokens]`
   fileprivate mutating func hide(_ mask: Tensor, query: StreamID, key: StreamID) {
-    forbid(mask.logicalNot().reshaped(mask.shape[0], 1, 1, mask.shape[1]), query: query, key: key)
+    show(mask.reshaped(mask.shape[0], 1, 1, mask.shape[1]), query: query, key: key)
   }
 }
 
@@ -262,7 +282,7 @@ extension BlockView {
       streams: lanes.map {
         StreamView(
           id: $0.id, reads: $0.reads, query: $0.query, key: $0.key, value: $0.value, rotatedQuery: $0.rotatedQuery,
-          rotatedKey: $0.rotatedKey, output: $0.output, projection: $0.projection, call: $0.call)
+          rotatedKey: $0.rotatedKey, output: $0.output, rotary: $0.rotary, projection: $0.projection, call: $0.call)
       })
   }
 }

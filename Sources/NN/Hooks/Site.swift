@@ -49,7 +49,7 @@ public struct Site: Hashable, Sendable, CustomStringConvertible {
     case attentionShift, attentionScale, attentionGate
     /// The same of the MLP; absent where it runs beside the attention.
     case mlpShift, mlpScale, mlpGate
-    /// Tokens after the adaptive norm that precedes attention, `[batch, tokens, dim]`.
+    /// Tokens after the norm that precedes attention, an adaptive one in a denoiser, `[batch, tokens, dim]`.
     case modulated
     /// After QK-norm and before rotation, `[batch, heads, tokens, headDim]`.
     case query, key
@@ -61,18 +61,32 @@ public struct Site: Hashable, Sendable, CustomStringConvertible {
     case attentionOutput
     /// The same four of a second, image-only attention (SD3.5 Medium).
     case dualQuery, dualKey, dualValue, dualAttentionOutput
-    /// Attention output after the output projection and before the gate, `[batch, tokens, dim]`; absent where the
-    /// projection is not the attention's alone (FLUX's single blocks). Its share per head: `BlockView.StreamView.projectedHeads`.
+    /// What the norm before a second attention makes of the conditioning, `[batch, dim]` each, and that attention's output
+    /// after its projection and before its gate, `[batch, tokens, dim]`.
+    case dualShift, dualScale, dualGate, dualProjected
+    /// Attention output after the output projection and before the gate, `[batch, tokens, dim]`. Where one projection serves
+    /// attention and MLP together (FLUX's single blocks), the attention's part of it, with the bias. Its share per head:
+    /// `BlockView.StreamView.projectedHeads`.
     case attentionProjected
     /// Tokens between attention and MLP, `[batch, tokens, dim]`; absent where these run side by side.
     case residualMiddle
-    /// Tokens after the adaptive norm that precedes the MLP, `[batch, tokens, dim]`.
+    /// Tokens after the norm that precedes the MLP, `[batch, tokens, dim]`.
     case mlpInput
     /// The MLP's neurons after the activation function, `[batch, tokens, mlpDim]`.
     case mlpHidden
-    /// What the MLP gives, before its gate, `[batch, tokens, dim]`.
+    /// What the MLP gives, before its gate, `[batch, tokens, dim]`; in FLUX's single blocks its part of the projection,
+    /// without the bias.
     case mlpOutput
     /// Tokens leaving the block, `[batch, tokens, dim]`.
     case residualOutput
+
+    /// Whether only blocks with a second attention have it.
+    public var isOfSecondAttention: Bool {
+      switch self {
+      case .dualQuery, .dualKey, .dualValue, .dualAttentionOutput, .dualShift, .dualScale, .dualGate, .dualProjected:
+        true
+      default: false
+      }
+    }
   }
 }

@@ -17,10 +17,13 @@ public struct Stream: Sendable {
   public var families: Set<String>?
   /// Which of its tokens others may see, `bool`, `[batch or 1, tokens]`: false for padding. nil for all.
   public var keyMask: Tensor?
+  /// What the model adds to the logits of its queries on its own keys, `[batch or 1, heads or 1, tokens, tokens]`, such as T5's
+  /// relative positions; nil for nothing.
+  public var ownBias: Tensor?
 
   public init(
     _ id: StreamID, tokens: Tensor, conditioning: Tensor, rotary: RotaryTable? = nil, processedAs: StreamID? = nil,
-    reads: Set<StreamID>, families: Set<String>? = nil, keyMask: Tensor? = nil
+    reads: Set<StreamID>, families: Set<String>? = nil, keyMask: Tensor? = nil, ownBias: Tensor? = nil
   ) {
     self.id = id
     self.tokens = tokens
@@ -30,6 +33,7 @@ public struct Stream: Sendable {
     self.reads = reads
     self.families = families
     self.keyMask = keyMask
+    self.ownBias = ownBias
   }
 
   /// A rider's stream.

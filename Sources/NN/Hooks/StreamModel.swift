@@ -12,10 +12,13 @@ public protocol StreamModel: Sendable {
   /// Where the weights of a block are among the model's, such as `transformer_blocks.3`; nil, unless given, where that is
   /// not known. What is done about the memory of blocks needs it.
   func parameterPath(of block: BlockID) -> String?
+  /// Where diffusers' implementation of the model has a site; nil, unless given, where it has none.
+  func moduleTensor(of site: Site) -> ModuleTensor?
 }
 
 extension StreamModel {
   public func parameterPath(of block: BlockID) -> String? { nil }
+  public func moduleTensor(of site: Site) -> ModuleTensor? { nil }
 
   /// Every site of the model's own streams, in the order of the computation.
   public var sites: [Site] {
@@ -26,10 +29,14 @@ extension StreamModel {
 
   /// The sites that a pattern selects.
   ///
-  /// - Parameter user: who asks, for the message
+  /// - Parameters:
+  ///   - encoders: text encoders of the same run, which patterns must name
+  ///   - user: who asks, for the message
   /// - Throws: `HookError` when there are none, with the names that are nearest
-  public func sites(matching pattern: SitePattern, for user: String) throws(HookError) -> [Site] {
-    try Places(self, riders: []).sites(pattern, user)
+  public func sites(
+    matching pattern: SitePattern, encoders: [any StreamModel] = [], for user: String
+  ) throws(HookError) -> [Site] {
+    try Places(self, encoders: encoders, riders: []).sites(pattern, user)
   }
 
   /// The sites that a rider adds: those of the stream it is processed as, in the blocks it travels through.

@@ -37,9 +37,17 @@ public struct Tap {
       block: block, part: .dual, queries: [.init(stream: stream, tensor: projection.query)],
       sources: [.init(stream: stream, key: projection.key, value: projection.value)], precision: precision)
     var computed = call
-    let output = run?.attend(call, hooks?.replacements[.dual]?[...] ?? [], computed: &computed) ?? call.compute()
-    run?.log?.attended(call, computed, output, hooks?.replacements[.dual])
-    return self(.dualAttentionOutput, output[0])
+    let attended = run?.attend(call, hooks?.replacements[.dual]?[...] ?? [], computed: &computed) ?? call.compute()
+    run?.log?.attended(call, computed, attended, hooks?.replacements[.dual])
+    let output = self(.dualAttentionOutput, attended[0])
+    if let run, let observers = hooks?.dualObservers, !observers.isEmpty {
+      let view = BlockView.StreamView(
+        id: stream, reads: [stream], query: projection.query, key: projection.key, value: projection.value,
+        rotatedQuery: projection.query, rotatedKey: projection.key, output: output, rotary: nil, projection: nil,
+        call: computed)
+      run.observe(BlockView(block, streams: [view]), observers)
+    }
+    return output
   }
 
   /// Whether anybody wants this point: lets a block fuse past it when nobody does.

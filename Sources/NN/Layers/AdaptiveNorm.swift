@@ -128,11 +128,13 @@ public struct AdaLayerNormContinuous: Sendable {
   ///   - conditioning: `[batch, conditioningDim]`
   public func callAsFunction(_ x: Tensor, _ conditioning: Tensor) -> Tensor { self([x], [conditioning])[0] }
 
-  /// Several token streams with their conditionings, in one pass over the weight.
-  public func callAsFunction(_ xs: [Tensor], _ conditionings: [Tensor]) -> [Tensor] {
-    zip(xs, linear(conditionings.map { $0.silu() })).map { x, modulation in
-      let c = modulation.chunked(2)
-      return norm(x, scale: c[0], shift: c[1])
+  /// Several token streams with their conditionings, in one pass over the weight, with the sites `attentionShift` and
+  /// `attentionScale` where there are taps.
+  public func callAsFunction(_ xs: [Tensor], _ conditionings: [Tensor], taps: [Tap]? = nil) -> [Tensor] {
+    linear(conditionings.map { $0.silu() }).enumerated().map { index, modulation in
+      let c = modulation.chunked(2), tap = taps?[index]
+      let shift = tap.map { $0(.attentionShift, c[1]) } ?? c[1], scale = tap.map { $0(.attentionScale, c[0]) } ?? c[0]
+      return norm(xs[index], scale: scale, shift: shift)
     }
   }
 }

@@ -59,5 +59,8 @@ public struct GatedFeedForward: Sendable {
   }
 
   /// - Parameter x: `[..., dim]`
-  public func callAsFunction(_ x: Tensor) -> Tensor { down(gate(x, activation: .geluTanh) * up(x)) }
+  public func callAsFunction(_ x: Tensor) -> Tensor { down(hidden([x]))[0] }
+
+  /// What goes into the second layer, `[..., hidden]`.
+  public func hidden(_ xs: [Tensor]) -> [Tensor] { zip(gate(xs, activation: .geluTanh), up(xs)).map { $0 * $1 } }
 }

@@ -29,12 +29,38 @@ extension Linear {
     return zip(taps, tokens).map { $0(.residualMiddle, $1) }
   }
 
-  fileprivate func callAsFunction(
+  /// `residual + gate * (x Wᵀ + b)`, with a site of the inputs before the gate.
+  public func callAsFunction(
     _ xs: [Tensor], gates: [Tensor], residuals: [Tensor], taps: [Tap], at point: Site.Point
   ) -> [Tensor] {
     guard taps.contains(where: { $0.wants(point) }) else { return self(xs, gates: gates, residuals: residuals) }
-    let outputs = zip(taps, self(xs)).map { $0(point, $1) }
-    return outputs.indices.map { residuals[$0].adding(outputs[$0], gatedBy: gates[$0].expanded(axis: 1)) }
+    return gated(zip(taps, self(xs)).map { $0(point, $1) }, gates, residuals)
+  }
+
+  /// `residual + gate * (concatenated parts · Wᵀ + b)`, with a site for each part's share, which the bias is in the first of.
+  ///
+  /// - Parameters:
+  ///   - parts: each a list of inputs, `[batch, tokens, part]`
+  ///   - points: one for each part
+  public func callAsFunction(
+    parts: [[Tensor]], gates: [Tensor], residuals: [Tensor], taps: [Tap], at points: [Site.Point]
+  ) -> [Tensor] {
+    guard taps.contains(where: { tap in points.contains(where: tap.wants) }) else {
+      return self(parts: parts, gates: gates, residuals: residuals)
+    }
+    var column = 0, results = residuals
+    for (index, part) in parts.enumerated() {
+      let width = part.first?.shape.last ?? 0
+      let outputs = product(
+        part.map { LinearInput($0) }, columns: column..<column + width, bias: index == 0 ? bias : nil)
+      results = gated(zip(taps, outputs).map { $0(points[index], $1) }, gates, results)
+      column += width
+    }
+    return results
+  }
+
+  private func gated(_ outputs: [Tensor], _ gates: [Tensor], _ residuals: [Tensor]) -> [Tensor] {
+    outputs.indices.map { residuals[$0].adding(outputs[$0], gatedBy: gates[$0].expanded(axis: 1)) }
   }
 }
 
@@ -45,6 +71,15 @@ extension AdaLayerNormZero.Modulation {
       shiftAttention: tap(.attentionShift, shiftAttention), scaleAttention: tap(.attentionScale, scaleAttention),
       gateAttention: tap(.attentionGate, gateAttention), shiftMLP: tap(.mlpShift, shiftMLP),
       scaleMLP: tap(.mlpScale, scaleMLP), gateMLP: tap(.mlpGate, gateMLP))
+  }
+}
+
+extension SD35AdaLayerNormZeroX.Modulation {
+  /// As the processors leave it.
+  public func visited(by tap: Tap) -> Self {
+    Self(
+      attention: attention.visited(by: tap), shiftDual: tap(.dualShift, shiftDual),
+      scaleDual: tap(.dualScale, scaleDual), gateDual: tap(.dualGate, gateDual))
   }
 }
 

@@ -41,7 +41,7 @@ public struct Linear: Sendable {
   ///   - gates: per input, `[batch, outputs]`, shared by the tokens of a batch entry
   ///   - residuals: per input, the shape of the result
   public func callAsFunction(_ xs: [Tensor], gates: [Tensor], residuals: [Tensor]) -> [Tensor] {
-    product(gated(xs, gates, residuals), bias: bias)
+    product(gatedInputs(xs, gates, residuals), bias: bias)
   }
 
   /// `residual + gate * (concatenated parts · Wᵀ + b)`, without concatenating: the columns of the weight are taken part
@@ -54,7 +54,7 @@ public struct Linear: Sendable {
     for (index, part) in parts.enumerated() {
       let width = part.first?.shape.last ?? 0
       results = product(
-        gated(part, gates, results), columns: column..<column + width, bias: index == 0 ? bias : nil)
+        gatedInputs(part, gates, results), columns: column..<column + width, bias: index == 0 ? bias : nil)
       column += width
     }
     return results
@@ -75,7 +75,7 @@ public struct Linear: Sendable {
   }
 
   /// The product with some columns of the weight. A quantised weight is never unpacked as a whole.
-  private func product(
+  func product(
     _ inputs: [LinearInput], columns: Range<Int>? = nil, bias: Tensor?, activation: Activation = .identity
   ) -> [Tensor] {
     switch weight {
@@ -87,7 +87,7 @@ public struct Linear: Sendable {
     }
   }
 
-  private func gated(_ xs: [Tensor], _ gates: [Tensor], _ residuals: [Tensor]) -> [LinearInput] {
+  private func gatedInputs(_ xs: [Tensor], _ gates: [Tensor], _ residuals: [Tensor]) -> [LinearInput] {
     xs.indices.map { LinearInput(xs[$0], gate: gates[$0].expanded(axis: 1), residual: residuals[$0]) }
   }
 

@@ -20,6 +20,16 @@ public struct SelfAttention: Sendable {
     self.heads = heads
   }
 
+  /// Queries, keys and values of several inputs, in one pass over the weights.
+  ///
+  /// - Parameter xs: each `[batch, tokens, dim]`
+  public func projections(_ xs: [Tensor]) -> [Projection<Void>] {
+    let q = query(xs), k = key(xs), v = value(xs)
+    return xs.indices.map {
+      Projection(query: q[$0].splitHeads(heads), key: k[$0].splitHeads(heads), value: v[$0].splitHeads(heads))
+    }
+  }
+
   /// - Parameters:
   ///   - x: `[batch, tokens, dim]`
   ///   - mask: added to the logits, broadcastable to `[batch, heads, tokens, tokens]`

@@ -19,6 +19,11 @@ public struct RotaryTable: Sendable {
   /// - Parameter x: `[batch, heads, tokens, headDim]`
   public func rotate(_ x: Tensor) -> Tensor { x.applyingRotary(cos: cos, sin: sin) }
 
+  /// What `rotate` was given, from what it returned.
+  ///
+  /// - Parameter x: `[batch, heads, tokens, headDim]`
+  public func unrotate(_ x: Tensor) -> Tensor { x.applyingRotary(cos: cos, sin: sin * -1) }
+
   /// The rows of some of the tokens.
   public func narrow(from start: Int, count: Int) -> RotaryTable {
     RotaryTable(cos: cos.narrow(0, from: start, count: count), sin: sin.narrow(0, from: start, count: count))
@@ -49,5 +54,13 @@ public struct RotaryTable: Sendable {
     }
     let shape = [ids.shape[0], axes.reduce(0, +)]
     return RotaryTable(cos: Tensor(cosines, shape: shape), sin: Tensor(sines, shape: shape))
+  }
+}
+
+extension Tensor {
+  /// Queries or keys taken from the positions of one table to those of another; nil is the origin.
+  func rotated(from old: RotaryTable?, to new: RotaryTable?) -> Tensor {
+    let plain = old.map { $0.unrotate(self) } ?? self
+    return new.map { $0.rotate(plain) } ?? plain
   }
 }

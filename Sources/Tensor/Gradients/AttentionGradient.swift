@@ -13,7 +13,7 @@ public struct AttentionGradient: Sendable {
 ///
 /// - Parameters:
 ///   - query: `[batch, heads, queries, headDim]`
-///   - keys: as given to attention
+///   - keys: as given to attention, without masks and factors of their own
 ///   - output: what attention gave
 ///   - gradient: with respect to the output, of its shape
 ///   - mask: as given to attention; a constant
@@ -24,9 +24,12 @@ public func attentionVJP(
   query: Tensor, keys: [AttentionKeys], output: AttentionOutput, gradient: Tensor, mask: Tensor? = nil,
   scale: Float? = nil
 ) -> AttentionGradient {
+  guard keys.allSatisfy({ $0.masks.isEmpty && $0.logitFactor == 1 }) else {
+    tensorFailure("attentionVJP: masks and factors of single key streams; expected one mask for all, and scaled keys")
+  }
+  let operands = keys.map { AttentionKeys($0.key.converted(to: .f32), $0.value.converted(to: .f32)) }
   let call = KernelAttention(
-    "attentionVJP", [query.converted(to: .f32)], keys.map { $0.key.converted(to: .f32) },
-    values: keys.map { $0.value.converted(to: .f32) }, mask: mask, causal: false, scale: scale, precision: .f32)
+    "attentionVJP", [query.converted(to: .f32)], operands, mask: mask, causal: false, scale: scale, precision: .f32)
   output.output.requireGradient(gradient, "attentionVJP")
   return call.vjp(output, gradient.converted(to: .f32), keys)
 }

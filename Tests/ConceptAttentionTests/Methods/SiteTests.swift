@@ -14,6 +14,10 @@ import Testing
 
   private func model(_ name: String) throws -> MethodModel { try MethodModel(Golden.fixture("methods/\(name)")) }
 
+  private func kept(_ cache: ActivationCache, _ site: Site) throws -> Tensor {
+    try #require(cache["\(site)", step: 0], "\(site)")
+  }
+
   @Test(arguments: cases) func lookingAtEverySiteChangesNoBit(_ name: String) throws {
     let model = try model(name), cache = ActivationCache("*")
     let lens = OutputLens(), deltas = Deltas()
@@ -62,11 +66,59 @@ import Testing
       compared += 1
       let isDual = tensor(.dualAttentionOutput) != nil
       if !isDual { expectClose(input + projected * gate.expanded(axis: 1), middle, close, "\(block) middle") }
-      if !isDual { expectClose(middle + mlp * mlpGate.expanded(axis: 1), output, close, "\(block) output") }
+      expectClose(middle + mlp * mlpGate.expanded(axis: 1), output, close, "\(block) output")
       let shares = try #require(heads[Site(block, .image, .attentionProjected)]), bias = try #require(biases[block])
       expectClose(shares.sum(1) + bias, projected, close, "\(block) shares of heads")
     }
     #expect(compared > 0)
+  }
+
+  @Test func singleBlocksTellWhatAttentionAndMLPGive() throws {
+    let model = try model("knockout-flux-schnell"), cache = ActivationCache("single")
+    var shares: [BlockID: Tensor] = [:]
+    let reader = BlockReader { view, _ in
+      guard let image = view[.image], let bias = image.projection?.bias, view.id.family == "single" else { return }
+      #expect(image.sharesProjection)
+      shares[view.id] = image.projectedHeads.map { $0.sum(1) + bias }
+    }
+    _ = try model.once([cache, reader])
+    let close = Tolerance(absolute: 1e-5, relativeToMax: 1e-5)
+    for block in model.blocks where block.family == "single" {
+      func tensor(_ point: Site.Point) throws -> Tensor { try kept(cache, Site(block, .image, point)) }
+      let branch = try tensor(.attentionProjected) + tensor(.mlpOutput), gate = try tensor(.attentionGate)
+      expectClose(
+        try tensor(.residualInput) + branch * gate.expanded(axis: 1), try tensor(.residualOutput), close, "\(block)")
+      expectClose(try #require(shares[block]), try tensor(.attentionProjected), close, "\(block) heads")
+    }
+    #expect(!shares.isEmpty)
+  }
+
+  @Test func theSecondAttentionIsInView() throws {
+    final class Dual: AttentionProcessor {
+      var views: [BlockView] = []
+      func install(_ hooks: inout HookPlan, on model: any StreamModel) {
+        hooks.attend("*", part: .dual) { call, _, next in
+          var call = call
+          call.scaleLogits(query: .image, key: .image, by: 2)
+          return next(call)
+        }
+        hooks.observe("*", part: .dual) { view, _ in self.views.append(view) }
+      }
+    }
+    let model = try model("knockout-sd35-medium-dual"), dual = Dual(), cache = ActivationCache("*")
+    _ = try model.once([dual, cache])
+    let close = Tolerance(absolute: 1e-5, relativeToMax: 1e-5)
+    #expect(!dual.views.isEmpty)
+    for view in dual.views {
+      func tensor(_ point: Site.Point) throws -> Tensor { try kept(cache, Site(view.id, .image, point)) }
+      let weights = view.probabilities(query: .image)
+      expectClose(Tensor.matmul(weights, try tensor(.dualValue)), try tensor(.dualAttentionOutput), close)
+      let middle = try tensor(.residualInput) + tensor(.attentionProjected) * tensor(.attentionGate).expanded(axis: 1)
+      let second = try tensor(.dualProjected) * tensor(.dualGate).expanded(axis: 1)
+      expectClose(middle + second, try tensor(.residualMiddle), close)
+    }
+    let flux = try MethodModel(Golden.fixture("methods/knockout-flux-schnell"))
+    #expect(throws: HookError.self) { try flux.once([Dual()]) }
   }
 
   @Test func patchesTakeTokensAndSitesThatAreChosen() throws {

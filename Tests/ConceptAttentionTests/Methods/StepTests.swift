@@ -42,13 +42,12 @@ import Testing
   }
 
   @Test func encodedPromptsStandForTheirPrompts() throws {
-    let denoising = try #require(pipeline as? FluxPipeline)
     let length = try pipeline.plan(request()).maxSequenceLength
     let star = request(), boat = request("a boat on the sea")
     var changed = request("whatever")
-    changed.encodedPrompts = try denoising.encode(star.prompts, maxSequenceLength: length, clipSkip: 0)
+    changed.encodedPrompts = try pipeline.encode(star.prompts, maxSequenceLength: length, clipSkip: 0)
     #expect(try latents(changed).last?.isIdentical(to: #require(latents(star).last)) == true)
-    changed.encodedPrompts = try denoising.encode(boat.prompts, maxSequenceLength: length, clipSkip: 0)
+    changed.encodedPrompts = try pipeline.encode(boat.prompts, maxSequenceLength: length, clipSkip: 0)
     #expect(try latents(changed).last?.isIdentical(to: #require(latents(boat).last)) == true)
     changed.encodedNegative = changed.encodedPrompts
     // Guidance between two equals leads nowhere.
@@ -61,10 +60,26 @@ import Testing
     }
   }
 
+  @Test func latentsCanBeChangedAfterEveryStep() throws {
+    var kept: [Tensor] = [], starts: [Tensor] = []
+    let result = try pipeline.denoise(request()) { step in
+      starts.append(step.before)
+      kept.append(step.latents)
+      return step.done == 1 ? step.latents * 0.5 : nil
+    }
+    #expect(starts[1].isIdentical(to: kept[0] * 0.5) && starts[2].isIdentical(to: kept[1]))
+    let plain = try pipeline.generate(request())
+    #expect(!result.frames.isIdentical(to: plain.frames))
+    let own = Steps { $0.rewriteLatents(steps: [0]) { latents, _ in latents * 0.5 } }
+    #expect(try pipeline.generate(request(), processors: [own]).frames.isIdentical(to: result.frames))
+    #expect(throws: RequestError.self) {
+      try pipeline.denoise(request()) { _ in Tensor(zeros: [1, 2]) }
+    }
+  }
+
   @Test func aFurtherPassWithAnotherPromptIsGuidance() throws {
-    let denoising = try #require(pipeline as? FluxPipeline)
     let length = try pipeline.plan(request()).maxSequenceLength
-    let empty = try denoising.encode([""], maxSequenceLength: length, clipSkip: 0)
+    let empty = try pipeline.encode([""], maxSequenceLength: length, clipSkip: 0)
     let own = Steps { hooks in
       hooks.guide(with: ExtraBranch("away", text: empty.states, pooled: empty.pooled)) { guided, outputs, _ in
         guard let plain = outputs[.conditional], let away = outputs["away"] else { return guided }
