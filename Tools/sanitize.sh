@@ -17,7 +17,7 @@ run() { # folder, then further arguments of swift test
   swift test -c release --skip-build --disable-testable-imports --disable-xctest --quiet --scratch-path "$folder" \
     --filter "$tests" --skip "$skipped" "$@"
 }
-sets() { lscpu 2>/dev/null | grep -qw avx512f && echo generic avx2 avx512 || { lscpu | grep -qw avx2 && echo generic avx2 || echo generic; }; }
+sets() { lscpu 2>/dev/null | grep -qw avx512f && echo generic avx2 avx512 $(lscpu | grep -qw amx_bf16 && echo amx) || { lscpu | grep -qw avx2 && echo generic avx2 || echo generic; }; }
 
 for sanitizer in "${wanted[@]}"; do
   case $sanitizer in

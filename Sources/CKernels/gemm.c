@@ -147,11 +147,15 @@ bool ck_gemm(const ck_isa *isa, const ck_gemm_args *args) {
       .alpha = args->alpha,
       .activation = args->activation,
       .pictures = 1,
-      .dot = isa->gemm->has_dot && args->b_type == ck_gemm_bf16 && args->a_type != ck_gemm_f16,
+      .dot = isa->gemm->has_dot && args->may_round && args->b_type == ck_gemm_bf16 && args->a_type != ck_gemm_f16,
   };
-  const bool integers = args->may_quantize && ck_gemm_is_blocks(args->b_type) && isa->gemm_integer;
-  const ck_gemm_ops *ops = integers ? isa->gemm_integer : isa->gemm;
-  return widen_bias(args, &plan.bias) && ck_gemm_run(ops, &plan, fill_from_segments, args);
+  if (!widen_bias(args, &plan.bias)) return false;
+  const bool blocks = ck_gemm_is_blocks(args->b_type), narrow = blocks || args->b_type == ck_gemm_bf16;
+  if (args->may_quantize && blocks && isa->gemm_integer)
+    return ck_gemm_run(isa->gemm_integer, &plan, fill_from_segments, args);
+  if (args->may_round && narrow && args->a_type != ck_gemm_f16 && isa->gemm->tiles)
+    return ck_gemm_run_tiles(isa->gemm->tiles, &plan, fill_from_segments, args);
+  return ck_gemm_run(isa->gemm, &plan, fill_from_segments, args);
 }
 
 typedef struct {
@@ -183,6 +187,7 @@ static void batch_product(batch_region_t *region, size_t i) {
       .b_row_stride = batch->b_row_stride,
       .b_column_stride = batch->b_column_stride,
       .alpha = batch->alpha,
+      .may_round = batch->may_round,
   };
   if (!ck_gemm(region->isa, &args)) region->failed = true;
 }

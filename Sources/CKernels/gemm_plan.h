@@ -50,6 +50,14 @@ typedef struct ck_gemm_plan {
   _Atomic bool *failed;                        // set when a chunk found no memory
 } ck_gemm_plan;
 
+// Products in tiles of 16 × 16 (AMX), driven by gemm_tiles.c. Columns are dealt out in panels.
+enum { ck_gemm_tile_height = 16, ck_gemm_tile_depth = 32, ck_gemm_tile_panel = 96 };
+typedef struct ck_gemm_tile_ops {
+  size_t block_tiles;                                       // of k
+  void (*pack_rows)(const ck_gemm_plan *plan, size_t tile);  // one row tile, all of k
+  void (*chunk)(const ck_gemm_plan *plan, size_t chunk);
+} ck_gemm_tile_ops;
+
 typedef struct ck_gemm_ops {
   size_t tile_rows, tile_columns, block_steps;
   size_t group_steps;  // in products in integers, words of a group of 32 values; else 0
@@ -57,12 +65,15 @@ typedef struct ck_gemm_ops {
   size_t (*skinny_height)(const ck_gemm_plan *plan);      // 0 where the plan takes the general path
   void (*pack_a)(const ck_gemm_plan *plan, size_t tile);  // one row tile, all of k
   void (*chunk)(const ck_gemm_plan *plan, size_t chunk);
+  const ck_gemm_tile_ops *tiles;                          // NULL where the set has none
 } ck_gemm_ops;
 
 // The kernels' part of a plan that has rows, columns, depth, operands and `dot`: partitions, packs and runs it.
 // `rows` is called for each slab to fill the row table with the rows from `first` on.
 typedef void ck_gemm_fill_rows(const void *context, size_t first, size_t count, ck_gemm_row *row);
 bool ck_gemm_run(const ck_gemm_ops *ops, ck_gemm_plan *plan, ck_gemm_fill_rows *fill, const void *context);
+// The same in tiles, for a plan that multiplies in bf16 and is no convolution.
+bool ck_gemm_run_tiles(const ck_gemm_tile_ops *ops, ck_gemm_plan *plan, ck_gemm_fill_rows *fill, const void *context);
 
 // Below this many multiply-adds a chunk is not worth handing to another thread.
 enum { ck_gemm_minimum_chunk = 1 << 18 };

@@ -1,18 +1,31 @@
 // Which instruction sets this CPU has, found once with cpuid (and XGETBV, through the compiler's builtin).
+#define _GNU_SOURCE
 #include "ck_isa.h"
 
 #include <stdbool.h>
+#if defined(__x86_64__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 extern const ck_isa ck_isa_generic;
 #if defined(__x86_64__)
-extern const ck_isa ck_isa_avx2, ck_isa_avx512, ck_isa_avx512bf16;
-extern const ck_isa ck_isa_avx2_vnni, ck_isa_avx512_vnni, ck_isa_avx512bf16_vnni;
+extern const ck_isa ck_isa_avx2, ck_isa_avx512, ck_isa_avx512bf16, ck_isa_amx;
+extern const ck_isa ck_isa_avx2_vnni, ck_isa_avx512_vnni, ck_isa_avx512bf16_vnni, ck_isa_amx_vnni;
 #endif
 
 #if defined(__x86_64__)
 // From Sapphire Rapids on, Intel issues VDPBF16PS on zmm every second cycle (measured: 83 GFLOP/s per core against 172
 // with f32 FMA, which does twice the instructions); its bf16 throughput went into AMX. Widening to f32 is faster there.
 static bool slow_bf16_dot(void) { return __builtin_cpu_is("intel") && __builtin_cpu_supports("avx512fp16"); }
+
+// Tiles are 8 KiB of state per thread, which the kernel saves only for processes that have asked (Linux 5.16 on; refused
+// also where a thread has an alternate signal stack without room for them). Holds for all threads, also later ones.
+static bool may_use_tiles(void) {
+  enum { request_permission = 0x1023, tile_data = 18 };  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+  return __builtin_cpu_supports("amx-tile") && __builtin_cpu_supports("amx-bf16") &&
+         syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
+}
 #endif
 
 size_t ck_isa_available(const ck_isa **tables, size_t capacity, bool vnni) {
@@ -33,6 +46,7 @@ size_t ck_isa_available(const ck_isa **tables, size_t capacity, bool vnni) {
   if (bf16 && !bf16_last) ADD_EITHER(vnni, ck_isa_avx512bf16);
   ADD_EITHER(vnni, ck_isa_avx512);
   if (bf16_last) ADD_EITHER(vnni, ck_isa_avx512bf16);
+  if (bf16 && may_use_tiles()) ADD_EITHER(vnni, ck_isa_amx);
 #endif
 #undef ADD
 #undef ADD_EITHER

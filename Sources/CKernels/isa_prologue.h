@@ -16,6 +16,7 @@
 #define CK_LEVEL_AVX2 1
 #define CK_LEVEL_AVX512 2
 #define CK_LEVEL_AVX512BF16 3
+#define CK_LEVEL_AMX 4
 
 // Ways to multiply bytes: see integer_tile.inc.
 #define INT_PAIRS 0

@@ -35,6 +35,13 @@ public enum ComputePrecision: String, Sendable, Hashable, CaseIterable {
     try $override.withValue(precision, operation: body)
   }
 
+  /// The form of `with(_:_:)` for what awaits.
+  public static func with<Result>(
+    _ precision: ComputePrecision, isolation: isolated (any Actor)? = #isolation, _ body: () async throws -> Result
+  ) async rethrows -> Result {
+    try await $override.withValue(precision, operation: body, isolation: isolation)
+  }
+
   @TaskLocal private static var override: ComputePrecision?
   private static let standardValue = Mutex<ComputePrecision?>(nil)
 }

@@ -133,7 +133,8 @@ extension KernelAttention {
           arguments.k_type = Self.type(keys)
           arguments.v_type = Self.type(values)
           arguments.out_type = output == .bf16 ? ck_attention_bf16 : ck_attention_f32
-          arguments.products = precision == .bf16 ? ck_attention_products_bf16 : ck_attention_products_f32
+          let rounds = precision == .bf16 && ComputePrecision.current != .float
+          arguments.products = rounds ? ck_attention_products_bf16 : ck_attention_products_f32
           (arguments.scale, arguments.causal) = (scale, causal)
           arguments.masks_segments = !masks.isEmpty || factors.contains { $0 != 1 }
           if let mask {

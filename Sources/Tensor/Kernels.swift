@@ -7,8 +7,8 @@ import CKernels
 /// The kernels compiled for one instruction set.
 ///
 /// The best set of this CPU is chosen at run time; the environment variable `CK_ISA` (`generic`, `avx2`, `avx512`,
-/// `avx512bf16`) forces another for a whole run, `Kernels.with(_:)` for one closure. Where the CPU has VNNI, integer products
-/// of any set use it; `CK_VNNI=0` leaves it out.
+/// `avx512bf16`, `amx`) forces another for a whole run, `Kernels.with(_:)` for one closure. Where the CPU has VNNI, integer
+/// products of any set use it; `CK_VNNI=0` leaves it out.
 public struct Kernels: Sendable, CustomStringConvertible {
   public let name: String
   nonisolated(unsafe) package let table: UnsafePointer<ck_isa>  // points to constant data

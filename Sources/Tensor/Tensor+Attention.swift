@@ -4,7 +4,8 @@ import CKernels
 public enum AttentionPrecision: Sendable, Hashable, CaseIterable {
   /// Operands as they are, widened to `f32`.
   case f32
-  /// Operands may be rounded to `bf16` where the instruction set gains from it (`avx512bf16`); elsewhere as `.f32`.
+  /// Operands may be rounded to `bf16` where the instruction set gains from it (`avx512bf16`, `amx`) and
+  /// `ComputePrecision.current` allows it; elsewhere as `.f32`.
   case bf16
 }
 

@@ -174,6 +174,7 @@ extension ck_gemm_args {
   func run(_ rows: [ck_gemm_segment]) {
     rows.withUnsafeBufferPointer { buffer in
       var product = self
+      product.may_round = ComputePrecision.current != .float
       product.may_quantize = ComputePrecision.current == .int8
       product.segments = buffer.baseAddress
       product.segment_count = buffer.count

@@ -96,6 +96,7 @@ private struct MatrixProduct {
     (batch.b_row_stride, batch.b_column_stride) = (b.strides[b.rank - 2], b.strides[b.rank - 1])
     batch.c_row_stride = columns
     batch.alpha = 1
+    batch.may_round = ComputePrecision.current != .float
     left.withUnsafeBufferPointer { left in
       right.withUnsafeBufferPointer { right in
         target.withUnsafeBufferPointer { target in

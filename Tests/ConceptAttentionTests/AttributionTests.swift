@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 
 /// Attribution patching, integrated gradients, descent and relevance on the models that come along.
-@Suite struct AttributionTests {
+@Suite(.exactProducts) struct AttributionTests {
   private func pass(
     _ name: String = "tiny-flux", _ prompt: String = "a boat on the sea", step: Int = 1, latents: Tensor? = nil
   ) throws -> DenoiserPass {

@@ -60,6 +60,37 @@ import Testing
     }
   }
 
+  /// With nothing masked, a part of the keys masked, and keys after the query's own.
+  @Test(arguments: Kernels.available, sizes)
+  func bf16PrecisionHoldsAtEverySize(_ kernels: Kernels, _ size: Size) {
+    let (query, key, value) = attentionOperands(size)
+    let hidden = Tensor((0..<size.keys).map { $0 % 3 == 1 ? -.infinity : Float($0 % 5) / 8 })
+    Kernels.with(kernels) {
+      for (mask, causal) in [(nil, false), (hidden, false), (hidden.isFinite(), true)] as [(Tensor?, Bool)] {
+        let exact = attentionWithLogSumExp(query: query, key: key, value: value, mask: mask, causal: causal)
+        let narrow = attentionWithLogSumExp(
+          query: query, key: key, value: value, mask: mask, causal: causal, precision: .bf16)
+        let tolerance = Tolerance(absolute: 1e-6, relativeToMax: 1.0 / 64)
+        expectClose(narrow.output, exact.output, tolerance, "output, \(size)")
+        let finite = exact.logSumExp.floats.map { $0.isFinite }
+        #expect(narrow.logSumExp.floats.map { $0.isFinite } == finite)
+        for (one, other) in zip(narrow.logSumExp.floats, exact.logSumExp.floats) where other.isFinite {
+          #expect(abs(one - other) <= 0.03 * max(1, abs(other)))
+        }
+        let rows = [size.queries - 1, 0]
+        expectClose(
+          attentionProbabilities(
+            query: query, keys: [key], rows: rows, mask: mask, causal: causal, precision: .bf16),
+          attentionProbabilities(query: query, keys: [key], rows: rows, mask: mask, causal: causal),
+          Tolerance(absolute: 1e-6, relativeToMax: 1.0 / 32), "probabilities, \(size)")
+      }
+      let float = ComputePrecision.with(.float) {
+        scaledDotProductAttention(query: query, key: key, value: value, precision: .bf16)
+      }
+      #expect(float.floats == scaledDotProductAttention(query: query, key: key, value: value).floats)
+    }
+  }
+
   @Test(arguments: Kernels.available) func anyStridesGiveTheSameBits(_ kernels: Kernels) {
     let size = Size(batch: 2, heads: 3, queries: 21, keys: 35, headDim: 20)
     let (query, key, value) = attentionOperands(size)

@@ -22,6 +22,36 @@ import Testing
   }
 
   @Test(arguments: Kernels.available)
+  func nothingIsRoundedWherePrecisionIsFloat(_ kernels: Kernels) {
+    var numbers = TestNumbers(seed: 11)
+    for (rows, depth, columns) in [(1, 390, 97), (5, 33, 49), (40, 800, 33)] {
+      let x = numbers.tensor(rows, depth), weight = numbers.tensor(columns, depth, dtype: .bf16)
+      let result = Kernels.with(kernels) { ComputePrecision.with(.float) { Tensor.linear(x, weight: weight) } }
+      ProductReference(x, weight).expect(result, "\(rows)x\(depth)x\(columns) \(kernels)")
+    }
+  }
+
+  /// More of everything than one block, panel, chunk or slab holds, in the order in which each ends.
+  @Test(arguments: Kernels.available)
+  func largeProductsAgreeWithPartsOfThem(_ kernels: Kernels) {
+    var numbers = TestNumbers(seed: 12)
+    let x = numbers.tensor(70, 1650), weight = numbers.tensor(340, 1650, dtype: .bf16)
+    Kernels.with(kernels) {
+      let whole = Tensor.linear(x, weight: weight)
+      for rows in [0..<1, 3..<34, 16..<70] {
+        for columns in [0..<33, 95..<97, 96..<340] {
+          let part = Tensor.linear(x[rows], weight: weight[columns])
+          #expect(part.isIdentical(to: whole[rows, columns]), "rows \(rows), columns \(columns), \(kernels)")
+        }
+      }
+      for row in [0, 33, 69] {
+        ProductReference(x[row..<row + 1], weight).expect(
+          whole[row..<row + 1], operandsRounded: true, "row \(row) \(kernels)")
+      }
+    }
+  }
+
+  @Test(arguments: Kernels.available)
   func epilogueIsBiasThenActivationThenGateThenResidual(_ kernels: Kernels) {
     var numbers = TestNumbers(seed: 2)
     let x = numbers.tensor(2, 7, 40), weight = numbers.tensor(53, 40), bias = numbers.tensor(53)

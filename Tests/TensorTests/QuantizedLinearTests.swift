@@ -25,6 +25,30 @@ import Testing
     }
   }
 
+  /// Tiles multiply blocks that begin where the columns do rounded to bf16, as they are unpacked.
+  @Test(
+    .enabled(if: Kernels.named("amx") != nil), arguments: [QuantizedMatrix.Format.q8_0, .q4_0, .q4_K, .q5_K, .q6_K])
+  func tilesHaveTheBitsOfAProductWithTheRoundedMatrix(_ format: QuantizedMatrix.Format) throws {
+    let kernels = try #require(Kernels.named("amx"))
+    var numbers = TestNumbers(seed: 8)
+    for (columns, depth) in [(7, 512), (53, 1280)] {
+      let weight = QuantizedMatrix.sketch(format, rows: columns, columns: depth, seed: UInt64(columns))
+      let rounded = weight.dequantized().converted(to: .bf16), x = numbers.tensor(70, depth)
+      for (part, rows) in [(0..<depth, 1), (0..<depth, 33), (0..<depth, 70), (256..<depth - 3, 17)] {
+        let some = x.narrow(0, from: 0, count: rows).narrow(1, from: 0, count: part.count)
+        let (result, expected) = Kernels.with(kernels) {
+          ComputePrecision.with(.bf16) {
+            (
+              Tensor.linear([LinearInput(some)], weight: weight, columns: part)[0],
+              Tensor.linear(some, weight: rounded.narrow(1, from: part.lowerBound, count: part.count))
+            )
+          }
+        }
+        #expect(result.isIdentical(to: expected), "\(rows) rows, columns \(part) of \(columns)x\(depth)")
+      }
+    }
+  }
+
   @Test(arguments: Kernels.available, [QuantizedMatrix.Format.q8_0, .q4_0, .q4_K, .q5_K, .q6_K, .q5_1])
   func aPartOfTheColumnsMayEndOrBeginWithinABlock(_ kernels: Kernels, _ format: QuantizedMatrix.Format) {
     var numbers = TestNumbers(seed: 6)

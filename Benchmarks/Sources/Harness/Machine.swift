@@ -12,6 +12,8 @@ public struct Machine: Sendable, Codable {
   public var peakF32: Double
   /// Dot products of bf16 pairs, and of four bytes; nil on a CPU without such an instruction.
   public var peakBF16, peakInt8: Double?
+  /// Products of tiles of bf16 (AMX); nil on a CPU without them, and where other instructions are measured.
+  public var peakBF16Tiles: Double?
   /// Memory beyond the caches, 10⁹ bytes per second; a copy counts bytes read and bytes written.
   public var readBandwidth, copyBandwidth: Double
 
@@ -20,6 +22,7 @@ public struct Machine: Sendable, Codable {
     case peakF32 = "peak_f32_gflops"
     case peakBF16 = "peak_bf16_dot_gflops"
     case peakInt8 = "peak_int8_dot_gops"
+    case peakBF16Tiles = "peak_bf16_tiles_gflops"
     case readBandwidth = "read_gb_per_s"
     case copyBandwidth = "copy_gb_per_s"
   }
@@ -29,20 +32,22 @@ public struct Machine: Sendable, Codable {
     let set = instructions == "generic" ? cpeak_generic : instructions == "avx2" ? cpeak_avx2 : cpeak_avx512
     let memory = cpeak_memory(threads, bytesBeyondCache, 0.4)
     let pairs = cpeak_bf16(set, threads, 0.2), bytes = cpeak_int8(set, threads, 0.2)
+    let tiles = instructions == "amx" ? cpeak_bf16_tiles(threads, 0.2) : 0
     return Machine(
       cpu: cpuName, threads: threads, peakF32: cpeak_f32(set, threads, 0.2) / 1e9,
       peakBF16: pairs > 0 ? pairs / 1e9 : nil, peakInt8: bytes > 0 ? bytes / 1e9 : nil,
-      readBandwidth: memory.read / 1e9, copyBandwidth: memory.copy / 1e9)
+      peakBF16Tiles: tiles > 0 ? tiles / 1e9 : nil, readBandwidth: memory.read / 1e9, copyBandwidth: memory.copy / 1e9)
   }
 
-  /// What a product of bf16 operands can reach: the faster of the dot instruction and of widening to `f32`. (On Intel's
-  /// cores without AMX the dot instruction does half the operations per second of the `f32` multiply-add.)
-  public var peakForBF16: Double { max(peakBF16 ?? 0, peakF32) }
+  /// What a product of bf16 operands can reach: the fastest of tiles, of the dot instruction and of widening to `f32`. (On
+  /// Intel's cores with AMX the dot instruction does half the operations per second of the `f32` multiply-add.)
+  public var peakForBF16: Double { max(peakBF16Tiles ?? 0, peakBF16 ?? 0, peakF32) }
 
   public var summary: String {
     let dot =
       (peakBF16.map { ", bf16 dot \($0.formatted(1)) GFLOP/s" } ?? "")
       + (peakInt8.map { ", int8 dot \($0.formatted(1)) GOP/s" } ?? "")
+      + (peakBF16Tiles.map { ", bf16 tiles \($0.formatted(1)) GFLOP/s" } ?? "")
     return "\(cpu), \(threads) threads: f32 multiply-add \(peakF32.formatted(1)) GFLOP/s\(dot), "
       + "memory read \(readBandwidth.formatted(1)) GB/s, copy \(copyBandwidth.formatted(1)) GB/s"
   }

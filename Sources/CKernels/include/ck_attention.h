@@ -16,7 +16,7 @@ typedef enum ck_attention_type { ck_attention_f32, ck_attention_bf16, ck_attenti
 // How products are formed; sums are f32 always.
 typedef enum ck_attention_products {
   ck_attention_products_f32,   // operands as they are
-  ck_attention_products_bf16,  // operands may be rounded to bf16, and are in sets with vdpbf16ps; others have no use of it
+  ck_attention_products_bf16,  // operands may be rounded to bf16, and are in sets with vdpbf16ps or tiles
 } ck_attention_products;
 
 typedef enum ck_attention_mask {

@@ -41,8 +41,9 @@ typedef struct ck_gemm_segment {
 } ck_gemm_segment;
 
 // C[m, n] = residual[m, n] + gate[n] * activation(alpha * sum_k A[m, k] * B[k, n] + bias[n]).
-// With a bf16 or f16 B, the `avx512bf16` table multiplies in bf16 pairs where B is bf16 (f32 rows of A are rounded to
-// bf16, nearest even); every other table and type widens both sides to f32, exactly.
+// Where `may_round`, the `avx512bf16` and `amx` tables multiply in bf16 pairs where B is bf16, and `amx` also where B
+// consists of blocks (f32 rows of A, and unpacked blocks, are rounded to bf16, nearest even); every other table and type
+// widens both sides to f32, exactly.
 typedef struct ck_gemm_args {
   size_t columns, depth;
   const ck_gemm_segment *segments;
@@ -55,7 +56,8 @@ typedef struct ck_gemm_args {
   const void *bias;           // [columns], or NULL
   ck_gemm_type bias_type;
   float alpha;
-  bool may_quantize;          // whether A may be rounded to 8 bits where B consists of blocks
+  bool may_round;             // whether operands may be rounded to bf16
+  bool may_quantize;          // whether A may be rounded to 8 bits where B consists of blocks; comes first
   ck_activation activation;
 } ck_gemm_args;
 
@@ -71,6 +73,7 @@ typedef struct ck_gemm_batch {
   ck_gemm_type a_type, b_type, c_type;
   ptrdiff_t a_row_stride, a_column_stride, b_row_stride, b_column_stride, c_row_stride;
   float alpha;
+  bool may_round;
 } ck_gemm_batch;
 
 bool ck_gemm_batched(const ck_isa *isa, const ck_gemm_batch *batch);

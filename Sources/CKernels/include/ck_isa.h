@@ -12,7 +12,7 @@ struct ck_convert_ops;
 struct ck_gradient_ops;
 
 typedef struct ck_isa {
-  const char *name;  // "generic", "avx2", "avx512", "avx512bf16"
+  const char *name;  // "generic", "avx2", "avx512", "avx512bf16", "amx"
   const struct ck_gemm_ops *gemm;
   const struct ck_gemm_ops *gemm_integer;  // with blocks of B, in integers
   const struct ck_attention_ops *attention;

@@ -11,6 +11,8 @@ double cpeak_f32(cpeak_set set, size_t threads, double seconds);
 // The same for dot products of bf16 pairs into f32, and of four bytes into 32 bits; 0 without such an instruction.
 double cpeak_bf16(cpeak_set set, size_t threads, double seconds);
 double cpeak_int8(cpeak_set set, size_t threads, double seconds);
+// The same for tiles of bf16 (AMX); 0 on a CPU without them, or where the kernel refuses their use.
+double cpeak_bf16_tiles(size_t threads, double seconds);
 
 // Bytes per second; a copy counts the bytes read and the bytes written.
 typedef struct {
