@@ -51,7 +51,7 @@ import Testing
     let units = evaluation.units.map { $0.map(dataset.id) }
     func run() throws -> (done: Int, state: EvaluationState) {
       var state = EvaluationState(dataset.classes)
-      let (file, done) = try OutcomeFile.open(path, settings: "s", units: units) { state.add($0) }
+      let (file, done) = try OutcomeFile.open(path, settings: "s", classes: classes, units: units) { state.add($0) }
       for unit in evaluation.units.dropFirst(done) {
         let outcomes = evaluation.score(unit) { try maps.maps($0.id) }
         outcomes.forEach { state.add($0) }
@@ -68,13 +68,34 @@ import Testing
     #expect(again.state.bootstrap.replicates == whole.state.bootstrap.replicates)
     let after = try Data(contentsOf: URL(fileURLWithPath: path))
     #expect(after == bytes)
-    #expect(throws: DatasetProblem.self) { try OutcomeFile.open(path, settings: "other", units: units) { _ in } }
+    #expect(throws: DatasetProblem.self) { try OutcomeFile.open(path, settings: "other", classes: classes, units: units) { _ in } }
+  }
+
+  @Test(arguments: [
+    (#""correct":"#, #""correct":-"#), (#""averagePrecision":"#, #""averagePrecision":1e300,"x":"#),
+    (#""tp":"#, #""tp":9223372036854775807,"x":"#), (#""of":"#, #""of":5,"x":"#),
+    (#""labelled":"#, #""labelled":9223372036854775807,"x":"#),
+  ])
+  func damagedOutcomesAreCountedAgain(_ found: String, _ damaged: String) throws {
+    let dataset = try DatasetTrees.open(tree.format, tree.folder), folder = try TemporaryFolder()
+    let evaluation = MapEvaluation(dataset), maps = try MapFolder(tree.mapFolder), path = "\(folder.path)/outcomes"
+    let units = evaluation.units.map { $0.map(dataset.id) }
+    func open() throws -> (file: OutcomeFile, done: Int) {
+      try OutcomeFile.open(path, settings: "s", classes: dataset.classes, units: units) { _ in }
+    }
+    let file = try open().file
+    for unit in evaluation.units.prefix(2) { try file.append(evaluation.score(unit) { try maps.maps($0.id) }) }
+    #expect(try open().done == 2)
+    let text = try String(contentsOfFile: path, encoding: .utf8)
+    let place = try #require(text.range(of: found, options: .backwards))
+    try text.replacingCharacters(in: place, with: damaged).write(toFile: path, atomically: true, encoding: .utf8)
+    #expect(try open().done == 1)
   }
 
   @Test func aMapThatIsNoNumberIsRefusedByName() throws {
     let maps = Tensor([0, 1, .nan, 2], shape: [1, 2, 2])
     let problem = try #require(throws: MapProblem.self) { try ConceptMaps(id: "a", concepts: ["cat"], maps: maps) }
-    #expect("\(problem)" == "a: a map has a value that is no finite number")
+    #expect("\(problem)" == "a: a map has a value that is no finite number, or above 1e300")
     #expect(throws: MapProblem.self) { try ConceptMaps(id: "a", concepts: ["cat", "dog"], maps: maps) }
   }
 

@@ -21,6 +21,13 @@ public struct ResultTable: Sendable {
     self.results = results
   }
 
+  /// With further lines in the head of the page.
+  public func adding(settings more: [(name: String, value: String)]) -> ResultTable {
+    var table = ResultTable(title: title, settings: settings + more, metrics: metrics, results: results)
+    table.curve = curve
+    return table
+  }
+
   /// `83.07 [81.2, 84.9]`, in per cent.
   static func text(_ metric: SegmentationMetric, _ state: EvaluationState) -> String {
     guard let value = state.totals[metric] else { return "-" }

@@ -67,16 +67,19 @@ public final class OutcomeFile {
   ///
   /// - Parameters:
   ///   - settings: of the run; a file of other settings is refused
+  ///   - classes: of the data set: lines whose counts cannot be of them are not taken over
   ///   - units: ids that belong together, in the order of the run: a unit that is not whole is done again
   ///   - onOutcome: is given what was done before
   /// - Returns: how many units were done
   /// - Throws: `DatasetProblem` for a file of other settings, `FileError` when it cannot be written
   public static func open(
-    _ path: String, settings: String, units: [[String]], onOutcome: (PictureOutcome) throws -> Void
+    _ path: String, settings: String, classes: SegmentationClasses, units: [[String]],
+    onOutcome: (PictureOutcome) throws -> Void
   ) throws -> (file: OutcomeFile, done: Int) {
     var done = 0, keep = 0
-    if let file = try? MappedFile(path: path), file.count > 0 {
-      (done, keep) = try file.withBytes { try taken($0, path, settings, units, onOutcome) }
+    if FileManager.default.fileExists(atPath: path) {
+      let file = try MappedFile(path: path)
+      (done, keep) = try file.withBytes { try taken($0, path, settings, classes.count, units, onOutcome) }
     }
     let file = try OutcomeFile(path, length: keep)
     if keep == 0 { try file.append(Head(settings: settings)) }
@@ -88,8 +91,18 @@ public final class OutcomeFile {
     if !FileManager.default.fileExists(atPath: path) { try AtomicFile.write([], to: path) }
     guard let handle = FileHandle(forUpdatingAtPath: path) else { throw DatasetProblem(path, "cannot be written") }
     self.handle = handle
-    try handle.truncate(atOffset: UInt64(length))
-    try handle.seekToEnd()
+    try Self.writing(path) {
+      try handle.truncate(atOffset: UInt64(length))
+      try handle.seekToEnd()
+    }
+  }
+
+  /// With the system's reason in place of Foundation's.
+  private static func writing(_ path: String, _ body: () throws -> Void) throws {
+    do { try body() } catch {
+      let underlying = (error as NSError).userInfo[NSUnderlyingErrorKey] as? NSError
+      throw FileError("write", path, code: Int32(clamping: underlying?.code ?? Int(EIO)))
+    }
   }
 
   deinit { try? handle.close() }
@@ -108,16 +121,19 @@ public final class OutcomeFile {
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
     var bytes = Data()
     for line in lines { bytes += try encoder.encode(line) + [0x0A] }
-    try handle.write(contentsOf: bytes)
+    try Self.writing(path) { try handle.write(contentsOf: bytes) }
   }
 
-  private func append(_ head: Head) throws { try handle.write(contentsOf: JSONEncoder().encode(head) + [0x0A]) }
+  private func append(_ head: Head) throws {
+    let line = try JSONEncoder().encode(head) + [0x0A]
+    try Self.writing(path) { try handle.write(contentsOf: line) }
+  }
 
   /// Whole units at the beginning of a file.
   ///
   /// - Returns: how many, and the bytes they take
   private static func taken(
-    _ bytes: UnsafeRawBufferPointer, _ path: String, _ settings: String, _ units: [[String]],
+    _ bytes: UnsafeRawBufferPointer, _ path: String, _ settings: String, _ classes: Int, _ units: [[String]],
     _ onOutcome: (PictureOutcome) throws -> Void
   ) throws -> (done: Int, length: Int) {
     var start = 0, kept = 0, done = 0, pending: [PictureOutcome] = [], isFirst = true
@@ -134,7 +150,7 @@ public final class OutcomeFile {
         continue
       }
       guard done < units.count, let line = try? JSONDecoder().decode(Line.self, from: text),
-        line.id == units[done][pending.count]
+        line.id == units[done][pending.count], line.scores?.areSound(classes: classes) ?? true
       else { break }
       if let scores = line.scores {
         pending.append(.scored(scores, warnings: line.warnings ?? []))
