@@ -107,7 +107,9 @@ import Testing
     let trees = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
       .appendingPathComponent("Fixtures/datasets").path
     try withFolder { folder in
-      #expect(try shell("mkfifo p p.json; mkdir -p o/centre d; mkfifo d/gtsegs_ijcv.mat o/centre/pictures.jsonl", in: folder).status == 0)
+      #expect(
+        try shell("mkfifo p p.json; mkdir -p o/centre d; mkfifo d/gtsegs_ijcv.mat o/centre/pictures.jsonl", in: folder)
+          .status == 0)
       let line = "$program evaluate --dataset voc2012 --data \(trees)/voc2012 --method centre"
       expectRefusal(try shell("\(line) --output x --protocol ./p.json", in: folder), "p.json", "regular file")
       expectRefusal(try shell("\(line) --output x --class-names p", in: folder), "p:", "regular file")
@@ -121,7 +123,8 @@ import Testing
   @Test func whatIsNoFileIsNotReplaced() throws {
     try withFolder { folder in
       #expect(try shell("mkfifo p; mkdir o; mkfifo o/report.html", in: folder).status == 0)
-      expectRefusal(try shell("$program generate 'a boat' $small --output o", in: folder), "report.html", "regular file")
+      expectRefusal(
+        try shell("$program generate 'a boat' $small --output o", in: folder), "report.html", "regular file")
       expectRefusal(try shell("$program generate 'a boat' $small --save-tensors p --output x", in: folder), "p:")
       expectRefusal(try shell("$program evaluate --output p", in: folder), "p:", "regular file")
       #expect(try shell("test -p p && test -p o/report.html && test ! -e x", in: folder).status == 0)
@@ -135,8 +138,8 @@ import Testing
     try withFolder { folder in
       #expect(try shell(line, in: folder).status == 0)
       let before = try contents("\(folder)/o")
-      let json = try #require(
-        JSONSerialization.jsonObject(with: #require(before["results.json"])) as? [String: Any])
+      let results = try #require(before["results.json"])
+      let json = try #require(JSONSerialization.jsonObject(with: results) as? [String: Any])
       let id = try #require((json["settings"] as? [String: Any])?["run_id"] as? String)
       for name in ["table.md", "report.html", "plot-map.svg"] {
         #expect(String(decoding: before[name] ?? Data(), as: UTF8.self).contains("run_id") && !id.isEmpty, "\(name)")
@@ -155,7 +158,8 @@ import Testing
     try withFolder { folder in
       let line = "$program generate 'a boat' --concepts boat,sea --steps 30 --save-every 0 --output o"
       let running = try Command.start(
-        ["generate", "a boat", "--concepts", "boat,sea", "--steps", "30", "--save-every", "0", "--output", "o"], in: folder)
+        ["generate", "a boat", "--concepts", "boat,sea", "--steps", "30", "--save-every", "0", "--output", "o"],
+        in: folder)
       let path = "\(folder)/o/resume.safetensors"
       while running.process.isRunning, !FileManager.default.fileExists(atPath: path) { usleep(500) }
       kill(running.process.processIdentifier, SIGKILL)
@@ -225,6 +229,7 @@ import Testing
       expectRefusal(try shell(line, in: folder), "double.1", "step 0", "--allow-nonfinite")
       #expect(!FileManager.default.fileExists(atPath: "\(folder)/o"))
       #expect(try shell("\(line) --allow-nonfinite", in: folder).status == 0)
+      expectRefusal(try shell("$program evaluate --model m --output scores.json", in: folder), "not finite", "weights")
     }
   }
 

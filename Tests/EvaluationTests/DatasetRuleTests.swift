@@ -22,7 +22,8 @@ import Testing
 
   /// Of one object that goes to and fro, or far away; a mistake of a file, and no reason to count for ever.
   @Test(arguments: [
-    Array(repeating: [0, 0, 70, 50], count: 20_000).joined().map { $0 }, [0, 0, 1e5, 0, 1e5, 1e5], [0, 0, 999_999, 1, 5, 5],
+    Array(repeating: [0, 0, 70, 50], count: 20_000).joined().map { $0 }, [0, 0, 1e5, 0, 1e5, 1e5],
+    [0, 0, 999_999, 1, 5, 5],
   ])
   func polygonsWithoutEndAreRefused(_ polygon: [Double]) throws {
     let folder = try TemporaryFolder(), tree = try folder.copy("coco"), split = "val"

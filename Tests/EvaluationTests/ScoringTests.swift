@@ -51,7 +51,9 @@ import Testing
     let units = evaluation.units.map { $0.map(dataset.id) }
     func run() throws -> (done: Int, state: EvaluationState) {
       var state = EvaluationState(dataset.classes)
-      let (file, done) = try OutcomeFile.open(path, settings: "s", classes: classes, units: units) { state.add($0) }
+      let (file, done) = try OutcomeFile.open(path, settings: "s", classes: dataset.classes, units: units) {
+        state.add($0)
+      }
       for unit in evaluation.units.dropFirst(done) {
         let outcomes = evaluation.score(unit) { try maps.maps($0.id) }
         outcomes.forEach { state.add($0) }
@@ -68,7 +70,9 @@ import Testing
     #expect(again.state.bootstrap.replicates == whole.state.bootstrap.replicates)
     let after = try Data(contentsOf: URL(fileURLWithPath: path))
     #expect(after == bytes)
-    #expect(throws: DatasetProblem.self) { try OutcomeFile.open(path, settings: "other", classes: classes, units: units) { _ in } }
+    #expect(throws: DatasetProblem.self) {
+      try OutcomeFile.open(path, settings: "other", classes: dataset.classes, units: units) { _ in }
+    }
   }
 
   @Test(arguments: [

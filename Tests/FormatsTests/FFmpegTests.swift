@@ -61,7 +61,9 @@ import Testing
     }
   }
 
-  @Test(arguments: [#"printf 'P6\n-1 2\n255\n'"#, #"printf 'P6\n99999999 99999999\n255\n'"#, "head -c 4096 /dev/zero", "exit 3"])
+  @Test(arguments: [
+    #"printf 'P6\n-1 2\n255\n'"#, #"printf 'P6\n99999999 99999999\n255\n'"#, "head -c 4096 /dev/zero", "exit 3",
+  ])
   func whatIsNoPictureIsRefused(_ text: String) throws {
     try program(text) { program in
       #expect(throws: (any Error).self) { _ = try program.read("clip.mp4", most: 8) }

@@ -92,7 +92,7 @@ def run(attempt, options):
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGTERM)
             try:
-                process.communicate(timeout=20 if attempt.may_be_long else 1)
+                process.communicate(timeout=20)
                 return ("long", "") if attempt.may_be_long else ("BAD", "did not end by itself")
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)

@@ -108,7 +108,10 @@ struct CogVideoXDPMRun: Sampler {
     guard let timestep = memory["timestep"], timestep.dtype == .i64, timestep.count == 1,
       let original = memory["original"], original.dtype == .f32, memory.count == 2,
       let step = Int(exactly: timestep.scalars(as: Int64.self)[0]), sampler.schedule.timesteps.contains(step)
-    else { throw SchedulerError("memory", found: "\(memory.keys.sorted())", expected: "'original' and 'timestep' of this run") }
+    else {
+      throw SchedulerError(
+        "memory", found: "\(memory.keys.sorted())", expected: "'original' and 'timestep' of this run")
+    }
     previous = (step, original)
   }
 
