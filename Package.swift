@@ -71,7 +71,9 @@ let package = Package(
       ],
       swiftSettings: settings),
     .executableTarget(
-      name: "fuzz", dependencies: ["Evaluation", "Formats", "Models", "NN", "Tensor", "Tokenizers"], path: "Tools/fuzz",
+      name: "fuzz",
+      dependencies: ["ConceptAttention", "Evaluation", "Formats", "Models", "NN", "Tensor", "Tokenizers"],
+      path: "Tools/fuzz",
       exclude: ["README.md", "corpus", "guided.sh"],
       swiftSettings: settings),
     .target(

@@ -39,10 +39,16 @@ public final class AtomicFile {
 
   /// Whether a file could be put in this place, as far as that can be told without writing one.
   ///
-  /// - Throws: `FileError` when a folder is there
+  /// - Throws: `FileError` when a folder is there, or a pipe, socket or device, which would be gone
   public static func check(_ path: String) throws {
     var status = stat()
-    if stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR { throw FileError("write", path, code: EISDIR) }
+    guard stat(path, &status) == 0 else { return }
+    switch status.st_mode & S_IFMT {
+    case S_IFREG: return
+    case S_IFDIR: throw FileError("write", path, code: EISDIR)
+    default:
+      throw FileError("write", path, code: EINVAL, reason: "expected a regular file, not a pipe, socket or device")
+    }
   }
 
   deinit {
@@ -145,6 +151,7 @@ func temporaryName(beside path: String) -> String {
 /// What the names of unfinished files have before their last, random part.
 let temporaryMark = ".part-"
 
-private func systemWrite(_ descriptor: Int32, _ bytes: UnsafeRawPointer, _ count: Int) -> Int {
+/// The system's, whose name is taken within types.
+func systemWrite(_ descriptor: Int32, _ bytes: UnsafeRawPointer, _ count: Int) -> Int {
   write(descriptor, bytes, count)
 }

@@ -6,14 +6,21 @@ import Tensor
 /// The `ffmpeg` program of this machine: for the formats of videos that no library here reads or writes, such as MP4.
 public struct FFmpeg: Sendable {
   public let path: String
+  /// Seconds without a byte from it, or to it, after which it is ended.
+  public var patience = 60.0
+  /// Called several times a second while it is waited for; what it throws ends the program and is passed on.
+  public var onWait: @Sendable () throws -> Void = {}
 
   /// The program on the path.
   ///
   /// - Throws: `VideoError.noProgram` when there is none
   public init() throws(VideoError) {
     guard let path = Self.find() else { throw .noProgram }
-    self.path = path
+    self.init(path: path)
   }
+
+  /// A program that understands what ffmpeg does.
+  public init(path: String) { self.path = path }
 
   /// Whether the program is on the path.
   public static var isInstalled: Bool { find() != nil }
@@ -33,7 +40,7 @@ public struct FFmpeg: Sendable {
   public func read(_ file: String, most: Int, options: ImageOptions = ImageOptions()) throws -> Tensor {
     // As portable pixmaps, which say how large they are. A name is a file's, whatever it looks like.
     let process = try Invocation(
-      path,
+      self,
       [
         "-v", "error", "-nostdin", "-protocol_whitelist", "file,pipe", "-i", "file:\(file)", "-map", "0:v:0",
         "-frames:v", "\(most)", "-f", "image2pipe", "-c:v", "ppm", "-pix_fmt", "rgb24", "-",
@@ -43,7 +50,7 @@ public struct FFmpeg: Sendable {
       if let first = frames.first, first.shape != frame.shape { throw VideoError.unreadable(file, "its size changes") }
       frames.append(frame)
     }
-    try process.finish { VideoError.unreadable(file, $0) }
+    try process.finish { .unreadable(file, $0) }
     guard !frames.isEmpty else { throw VideoError.unreadable(file, "it has no frames") }
     return stacked(frames)
   }
@@ -56,7 +63,7 @@ public struct FFmpeg: Sendable {
   ) throws -> Writer {
     // H.264 in the colours that players know has even sides: an odd one gets a row or column more.
     let process = try Invocation(
-      path,
+      self,
       [
         "-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", "\(width)x\(height)", "-r",
         "\(framesPerSecond)", "-i", "-", "-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2", "-pix_fmt", "yuv420p", "-crf", "18",
@@ -72,10 +79,12 @@ public struct FFmpeg: Sendable {
     fileprivate let file: String
 
     /// - Parameter frame: `u8`, `[height, width, 3]`
-    public func add(_ frame: Tensor) throws { frame.withContiguousBytes { process.write($0) } }
+    public func add(_ frame: Tensor) throws {
+      try frame.withContiguousBytes { try process.write($0) { .unwritable(file, $0) } }
+    }
 
     /// - Throws: `VideoError` with what ffmpeg said
-    public func finish() throws { try process.finish { VideoError.unwritable(file, $0) } }
+    public func finish() throws { try process.finish { .unwritable(file, $0) } }
   }
 }
 
@@ -100,13 +109,16 @@ public enum VideoError: Error, Equatable, CustomStringConvertible {
 
 /// One running ffmpeg, of which one pipe is ours.
 private final class Invocation {
+  private let program: FFmpeg
   private let process = Process()
   private let pipe = Pipe()
+  private let ended = DispatchSemaphore(value: 0)
   /// What it says goes to a file: a pipe that nobody empties would hold it up.
   private let messages: FileHandle
   private let messagesPath: String
 
-  init(_ program: String, _ arguments: [String], readsOutput: Bool) throws {
+  init(_ program: FFmpeg, _ arguments: [String], readsOutput: Bool) throws {
+    self.program = program
     messagesPath = FileManager.default.temporaryDirectory.appendingPathComponent("ffmpeg-\(UUID().uuidString)").path
     guard FileManager.default.createFile(atPath: messagesPath, contents: nil),
       let messages = FileHandle(forUpdatingAtPath: messagesPath)
@@ -114,33 +126,45 @@ private final class Invocation {
     self.messages = messages
     // Open as long as needed, and nowhere to be seen.
     unlink(messagesPath)
-    process.executableURL = URL(fileURLWithPath: program)
+    process.executableURL = URL(fileURLWithPath: program.path)
     process.arguments = arguments
     process.standardInput = readsOutput ? FileHandle.nullDevice : pipe
     process.standardOutput = readsOutput ? pipe : FileHandle.nullDevice
     process.standardError = messages
+    process.terminationHandler = { [ended] _ in ended.signal() }
     do { try process.run() } catch { throw VideoError.notStarted("\(error.localizedDescription)") }
+    // Our end alone: nothing that the program does, or does not, may hold us up.
+    let own = readsOutput ? pipe.fileHandleForReading : pipe.fileHandleForWriting
+    _ = fcntl(own.fileDescriptor, F_SETFL, fcntl(own.fileDescriptor, F_GETFL) | O_NONBLOCK)
   }
 
-  deinit { if process.isRunning { process.terminate() } }
+  deinit { if process.isRunning { kill(process.processIdentifier, SIGKILL) } }
 
-  func write(_ bytes: UnsafeRawBufferPointer) {
-    // A program that ended early is told of when it is finished.
-    try? pipe.fileHandleForWriting.write(contentsOf: Data(bytes))
+  func write(_ bytes: UnsafeRawBufferPointer, _ error: (String) -> VideoError) throws {
+    let descriptor = pipe.fileHandleForWriting.fileDescriptor
+    var rest = bytes
+    while let start = rest.baseAddress, rest.count > 0 {
+      let count = systemWrite(descriptor, start, rest.count)
+      if count > 0 {
+        rest = UnsafeRawBufferPointer(rebasing: rest[count...])
+      } else if count < 0, errno == EAGAIN {
+        try wait(for: Int16(POLLOUT), descriptor, error)
+      } else if count == 0 || errno != EINTR {
+        return  // a program that ended early is told of when it is finished
+      }
+    }
   }
 
   /// `[height, width, 3]`; nil at the end.
   func nextPixmap(_ file: String, before count: Int, limit: Int) throws -> Tensor? {
     guard let width = try header(file, isFirst: true) else { return nil }
-    guard let height = try header(file), try header(file) == 255 else { throw ended(file) }
+    guard let height = try header(file), try header(file) == 255 else { throw failure(file) }
     guard width > 0, height > 0, let pixels = checkedProduct(width, height),
       let total = checkedProduct(pixels, count + 1), total <= limit
     else { throw ImageError(file, nil, .tooLarge(width: width, height: height * (count + 1), limit: limit)) }
     var frame = Tensor(uninitialized: [height, width, 3], dtype: .u8)
-    let bytes = try read(frame.byteCount)
-    guard bytes.count == frame.byteCount else { throw ended(file) }
-    let target = UnsafeMutableRawBufferPointer(start: frame.freshPointer(as: UInt8.self), count: bytes.count)
-    bytes.copyBytes(to: target)
+    let target = UnsafeMutableRawBufferPointer(start: frame.freshPointer(as: UInt8.self), count: frame.byteCount)
+    guard try read(into: target, file) == target.count else { throw failure(file) }
     return frame
   }
 
@@ -148,39 +172,76 @@ private final class Invocation {
   private func header(_ file: String, isFirst: Bool = false) throws -> Int? {
     var digits = ""
     if isFirst {
-      let magic = try read(3)
+      let magic = try read(3, file)
       if magic.isEmpty { return nil }
-      guard magic.starts(with: "P6".utf8) else { throw ended(file) }
+      guard magic.starts(with: "P6".utf8) else { throw failure(file) }
     }
-    while let byte = try read(1).first, digits.count < 10 {
+    while let byte = try read(1, file).first, digits.count < 10 {
       guard (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) else { return Int(digits) }
       digits.unicodeScalars.append(Unicode.Scalar(byte))
     }
-    throw ended(file)
+    throw failure(file)
   }
 
-  private func ended(_ file: String) -> VideoError {
-    process.terminate()
+  private func failure(_ file: String) -> VideoError {
+    end()
     return .unreadable(file, spoken() ?? "what it gives is no picture")
   }
 
   /// Fewer bytes only at the end.
-  private func read(_ count: Int) throws -> Data {
-    var data = Data()
-    while data.count < count, let part = try pipe.fileHandleForReading.read(upToCount: count - data.count),
-      !part.isEmpty
-    {
-      data.append(part)
+  private func read(_ count: Int, _ file: String) throws -> [UInt8] {
+    var bytes = [UInt8](repeating: 0, count: count)
+    let found = try bytes.withUnsafeMutableBytes { try read(into: $0, file) }
+    return Array(bytes[..<found])
+  }
+
+  /// - Returns: how many bytes there were: fewer than asked for only at the end
+  private func read(into target: UnsafeMutableRawBufferPointer, _ file: String) throws -> Int {
+    let descriptor = pipe.fileHandleForReading.fileDescriptor
+    var done = 0
+    while done < target.count {
+      let count = systemRead(descriptor, target.baseAddress.map { $0 + done }, target.count - done)
+      if count > 0 {
+        done += count
+      } else if count < 0, errno == EAGAIN {
+        try wait(for: Int16(POLLIN), descriptor) { .unreadable(file, $0) }
+      } else if count == 0 || errno != EINTR {
+        break
+      }
     }
-    return data
+    return done
+  }
+
+  /// - Throws: `VideoError` when nothing happens for so long that nothing will, and what ``FFmpeg/onWait`` throws
+  private func wait(for event: Int16, _ descriptor: Int32, _ error: (String) -> VideoError) throws {
+    let start = ContinuousClock.now
+    var entry = pollfd(fd: descriptor, events: event, revents: 0)
+    while poll(&entry, 1, 100) <= 0 { try goOnWaiting(since: start, error) }
+  }
+
+  private func goOnWaiting(since start: ContinuousClock.Instant, _ error: (String) -> VideoError) throws {
+    do {
+      try program.onWait()
+      guard ContinuousClock.now - start > .seconds(program.patience) else { return }
+      throw error("it has done nothing for \(Int(program.patience)) seconds")
+    } catch {
+      end()
+      throw error
+    }
   }
 
   func finish(_ error: (String) -> VideoError) throws {
+    // Closed on both sides: a program that goes on writing is told so.
     try? pipe.fileHandleForWriting.close()
-    process.waitUntilExit()
+    try? pipe.fileHandleForReading.close()
+    let start = ContinuousClock.now
+    while ended.wait(timeout: .now() + .milliseconds(100)) == .timedOut { try goOnWaiting(since: start, error) }
     guard process.terminationStatus != 0 else { return }
     throw error(spoken() ?? "it ended with status \(process.terminationStatus)")
   }
+
+  /// A program that does not listen is not asked.
+  private func end() { if process.isRunning { kill(process.processIdentifier, SIGKILL) } }
 
   /// The last line it has written.
   private func spoken() -> String? {
@@ -188,4 +249,8 @@ private final class Invocation {
     let text = String(decoding: (try? messages.readToEnd()) ?? Data(), as: UTF8.self)
     return text.split(whereSeparator: \.isNewline).last.map(String.init)
   }
+}
+
+private func systemRead(_ descriptor: Int32, _ target: UnsafeMutableRawPointer?, _ count: Int) -> Int {
+  read(descriptor, target, count)
 }

@@ -25,7 +25,8 @@ public struct FileError: Error, Equatable, CustomStringConvertible {
     self.code = code
   }
 
-  public var description: String {
-    "cannot \(operation) \(path.isEmpty ? "''" : path): \(reason ?? String(cString: strerror(code)))"
-  }
+  /// Why, in the system's words.
+  public var explanation: String { reason ?? String(cString: strerror(code)) }
+
+  public var description: String { "cannot \(operation) \(path.isEmpty ? "''" : path): \(explanation)" }
 }

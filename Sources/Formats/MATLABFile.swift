@@ -14,8 +14,15 @@ public struct MATLABFile: Sendable {
   /// Reads every numeric array: `u8` … `f64`, of the shape MATLAB shows. Cells, structures and texts are left out.
   ///
   /// - Throws: `FileError` when the file cannot be mapped, `MATLABError` when it is another kind of file or damaged
-  public init(path: String) throws {
-    let file = try MappedFile(path: path)
+  public init(path: String) throws { try self.init(MappedFile(path: path)) }
+
+  /// What compressed arrays of a file may unpack to, together.
+  private static let unpackedLimit = 1 << 28
+
+  /// Reads a file that is mapped already, or bytes in memory.
+  public init(_ file: MappedFile) throws {
+    let path = file.path
+    var room = Self.unpackedLimit
     var found: [(String, Tensor)] = []
     try file.withBytes { bytes in
       guard bytes.count >= 128, bytes[126] == UInt8(ascii: "I"), bytes[127] == UInt8(ascii: "M"), bytes[125] == 1 else {
@@ -27,8 +34,9 @@ public struct MATLABFile: Sendable {
         if element.type == MATLABElement.compressed {
           let unpacked: [UInt8]
           do throws(Zlib.Failure) {
-            unpacked = try Zlib.unpacked(element.content, limit: 1 << 31)
+            unpacked = try Zlib.unpacked(element.content, limit: room)
           } catch { throw MATLABError(path, "compressed data: \(error.reason)") }
+          room -= unpacked.count
           try unpacked.withUnsafeBytes {
             var inner = ByteReader($0)
             try MATLABElement(&inner, path).array(path).map { found.append($0) }

@@ -98,7 +98,7 @@ private final class ScoreFile {
   }
 
   private func write(_ text: String) throws {
-    if let file { try file.write(Array(text.utf8)) } else { FileHandle.standardOutput.write(Data(text.utf8)) }
+    if let file { try file.write(Array(text.utf8)) } else { try writeToStandardOutput(text) }
   }
 
   private static func members(_ total: JSONText, _ state: EvaluationState) -> JSONText {

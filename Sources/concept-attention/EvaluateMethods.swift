@@ -114,7 +114,8 @@ final class EvaluationSession {
     if let maps { try FileManager.default.createDirectory(atPath: maps, withIntermediateDirectories: true) }
     let ids = units.map { $0.map(dataset.id) }
     var state = EvaluationState(dataset.classes)
-    let files = OutcomeFolder<OutcomeLine>(folder, settings: settings, units: ids)
+    let classes = dataset.classes.count
+    let files = OutcomeFolder<OutcomeLine>(folder, settings: settings, units: ids) { $0.isSound(classes: classes) }
     var places: [Int: Int] = [:]
     let left = try ResumableRun(name: variant.name, files: files, units: units.count, team: evaluation.team).run {
       unit in

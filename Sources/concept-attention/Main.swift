@@ -37,11 +37,18 @@ struct ConceptAttentionCommand: ParsableCommand {
         leave(0)
       }
       let isUsage = exitCode(for: error) == .validationFailure
-      printError(isUsage ? fullMessage(for: error) : "error: \(error)")
+      printError(shortened(isUsage ? fullMessage(for: error) : "error: \(error)"))
       leave(2)
     }
     leave(0)
   }
+}
+
+/// A message repeats what was typed, which may be endless.
+private func shortened(_ text: String) -> String {
+  let limit = 16_000
+  guard text.utf8.count > limit else { return text }
+  return "\(String(text.unicodeScalars.prefix(limit / 8))) … \(String(text.unicodeScalars.suffix(limit / 8)))"
 }
 
 let programVersion = "0.1.0"

@@ -70,7 +70,7 @@ struct MapRun {
     let folder = try RunFolder(
       output.output, folders: output.folders(seeds: seeds),
       names: ArtifactWriter.fileNames(concepts: names, frames: needs.frames),
-      files: output.saveTensors.map { [$0] } ?? [], bytes: output.force ? nil : needs.disk)
+      files: [output.saveTensors, state?.path].compactMap { $0 }, bytes: output.force ? nil : needs.disk)
     clock.end(\.opening)
     try expecting(method.name == MapMethod.conceptAttention.name ? request.phrases : [])
     let saliency = try method.make(request)

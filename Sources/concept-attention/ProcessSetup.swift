@@ -32,6 +32,17 @@ func leave(_ code: Int32) -> Never {
   _exit(code)
 }
 
+/// - Throws: `InputError` when standard output is full
+func writeToStandardOutput(_ text: String) throws {
+  fflush(nil)
+  do { try FileHandle.standardOutput.write(contentsOf: Data(text.utf8)) } catch {
+    let code = ((error as NSError).userInfo[NSUnderlyingErrorKey] as? NSError)?.code ?? Int(EIO)
+    // Whoever reads it may have read enough.
+    if code == EPIPE { return }
+    throw InputError("cannot write to standard output: \(String(cString: strerror(Int32(clamping: code))))")
+  }
+}
+
 func printError(_ text: String) { writeToStandardError(text + "\n") }
 
 /// Standard error may be closed or full: a message that nobody can be told stops nothing.

@@ -1,3 +1,4 @@
+import Formats
 import Models
 import NN
 import Tensor
@@ -44,6 +45,31 @@ struct RunNeeds {
     throw InputError(
       "\(what) takes some \(byteText(bytes)) of memory beside the model's files, and \(allowance.source) leaves "
         + "\(byteText(allowance.bytes)); fewer or smaller pictures take less, --force starts all the same")
+  }
+
+  /// What reading a picture takes at most, whatever it is of: samples as they are stored, with alpha and in 16 bits, then as
+  /// they are used, turned and put behind each other.
+  private static let bytesPerPixel = 16
+
+  /// Options for reading pictures that this process has the memory for.
+  static var pictures: ImageOptions {
+    let options = ImageOptions()
+    let room = Memory.allowance.map { max(1, $0.bytes / bytesPerPixel) } ?? options.maximumPixels
+    return ImageOptions(maximumPixels: min(options.maximumPixels, room))
+  }
+
+  /// Reads pictures with those options.
+  ///
+  /// - Throws: what `body` throws, and `InputError` with both numbers where the memory is too small
+  static func reading<Result>(_ path: String, _ body: (ImageOptions) throws -> Result) throws -> Result {
+    do { return try body(pictures) } catch let error as ImageError {
+      guard case .tooLarge(let width, let height, let limit) = error.problem, limit < ImageOptions().maximumPixels,
+        let allowance = Memory.allowance
+      else { throw error }
+      throw InputError(
+        "\(path): reading \(width) x \(height) pixels takes some \(byteText(product(width, height, bytesPerPixel))) of "
+          + "memory, and \(allowance.source) leaves \(byteText(allowance.bytes))")
+    }
   }
 
   /// What does not fit an integer is as much as one holds.

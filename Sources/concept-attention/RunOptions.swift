@@ -70,7 +70,7 @@ struct RunOptions: ParsableArguments {
     request.clipSkip = clipSkip
     request.blockCache = blockCache
     if let image {
-      var start = StartingImage(try Image.read(path: image))
+      var start = StartingImage(try RunNeeds.reading(image) { try Image.read(path: image, options: $0) })
       if let strength { start.strength = strength }
       request.startingImage = start
     }

@@ -42,6 +42,9 @@ struct RunState {
           + (file.metadata["command"].map { ": concept-attention \($0)" } ?? ""))
     }
     guard let resumable = method as? any ResumableMethod else { throw Self.notResumable(method) }
+    guard try file.metadata[Self.checksumKey] == Self.checksum(file) else {
+      throw InputError("--resume: \(path) is damaged; leave --resume away to begin anew")
+    }
     func part(_ prefix: String) throws -> [String: Tensor] {
       var tensors: [String: Tensor] = [:]
       for name in file.names where name.hasPrefix(prefix) {
@@ -64,13 +67,37 @@ struct RunState {
     var tensors = ["latents": step.latents.contiguous()]
     for (name, tensor) in step.state.memory { tensors["sampler.\(name)"] = tensor.contiguous() }
     for (name, tensor) in resumable.sums { tensors["maps.\(name)"] = tensor.contiguous() }
-    try SafetensorsFile.write(
-      tensors, to: path,
-      metadata: [
-        "run": description, "steps_done": "\(step.done)", "draws": "\(step.state.draws)",
-        "command": CommandLine.arguments.dropFirst().joined(separator: " "),
-      ])
+    var metadata = [
+      "run": description, "steps_done": "\(step.done)", "draws": "\(step.state.draws)",
+      "command": CommandLine.arguments.dropFirst().joined(separator: " "),
+    ]
+    metadata[Self.checksumKey] = Self.checksum(tensors, metadata)
+    try SafetensorsFile.write(tensors, to: path, metadata: metadata)
     lastSave = .now
+  }
+
+  // MARK: Whether it is what was saved
+
+  private static let checksumKey = "checksum"
+
+  private static func checksum(_ file: SafetensorsFile) throws -> String {
+    var tensors: [String: Tensor] = [:]
+    for name in file.names { tensors[name] = try file.tensor(name) }
+    return checksum(tensors, file.metadata.filter { $0.key != checksumKey })
+  }
+
+  /// Of everything that is read from the file: numbers that fit each other cannot be told from others in any other way.
+  private static func checksum(_ tensors: [String: Tensor], _ metadata: [String: String]) -> String {
+    var hash = ContentHash()
+    for (key, text) in metadata.sorted(by: { $0.key < $1.key }) {
+      hash.add(key)
+      hash.add(text)
+    }
+    for (name, tensor) in tensors.sorted(by: { $0.key < $1.key }) {
+      hash.add(name)
+      hash.add(tensor)
+    }
+    return hash.text
   }
 
   /// The run is complete.

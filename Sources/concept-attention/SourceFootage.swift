@@ -17,23 +17,27 @@ struct SourceFootage {
   /// - Throws: `FileError`, `ImageError`, `VideoError`, `InputError` for a folder without pictures
   init(_ path: String, every: Int, most: Int) throws {
     self.path = path
-    var rate: Double?
-    if Self.isFolder(path) {
-      frames = try Self.read(folder: path, every: every, most: most)
-    } else {
-      let file = try MappedFile(path: path)
-      switch file.withBytes(Image.format(of:)) {
-      case .gif:
-        let animation = try GIF.read(file, most: (most - 1) * every + 1)
-        frames = Self.thinned(animation.frames, every: every)
-        rate = animation.framesPerSecond.map { $0 / Double(every) }
-      case .png, .jpeg: frames = try Image.read(file).expanded(axis: 0)
-      case nil:
-        guard Self.isVideo(path) else { throw ImageError(path, nil, .unknownFormat) }
-        frames = Self.thinned(try FFmpeg().read(path, most: (most - 1) * every + 1), every: every)
-      }
+    (frames, framesPerSecond) = try RunNeeds.reading(path) {
+      try Self.read(path, every: every, most: most, options: $0)
     }
-    framesPerSecond = rate
+  }
+
+  private static func read(
+    _ path: String, every: Int, most: Int, options: ImageOptions
+  ) throws -> (frames: Tensor, framesPerSecond: Double?) {
+    if isFolder(path) { return (try read(folder: path, every: every, most: most, options: options), nil) }
+    let file = try MappedFile(path: path), count = (most - 1) * every + 1
+    switch file.withBytes(Image.format(of:)) {
+    case .gif:
+      let animation = try GIF.read(file, options: options, most: count)
+      return (thinned(animation.frames, every: every), animation.framesPerSecond.map { $0 / Double(every) })
+    case .png, .jpeg: return (try Image.read(file, options: options).expanded(axis: 0), nil)
+    case nil:
+      guard isVideo(path) else { throw ImageError(path, nil, .unknownFormat) }
+      var program = try FFmpeg()
+      program.onWait = { try checkInterrupt() }
+      return (thinned(try program.read(path, most: count, options: options), every: every), nil)
+    }
   }
 
   /// The frames that a model looks at: no more than it makes, unless so many were asked for.
@@ -67,14 +71,17 @@ struct SourceFootage {
   }
 
   /// Pictures in the order of their names, numbers by value (`2.png` before `10.png`).
-  private static func read(folder: String, every: Int, most: Int) throws -> Tensor {
+  private static func read(folder: String, every: Int, most: Int, options: ImageOptions) throws -> Tensor {
     let names = try FileManager.default.contentsOfDirectory(atPath: folder)
       .filter { ["png", "jpg", "jpeg"].contains(URL(fileURLWithPath: $0).pathExtension.lowercased()) }
       .sorted { $0.compare($1, options: [.numeric]) == .orderedAscending }
     if names.isEmpty { throw InputError("folder \(folder): expected PNG or JPEG files, the frames of a video") }
     var frames: [Tensor] = []
     for index in stride(from: 0, to: names.count, by: every).prefix(most) {
-      let frame = try Image.read(path: "\(folder)/\(names[index])")
+      // Counted over all frames, as those of a file are.
+      let room = options.maximumPixels - frames.count * (frames.first.map { $0.shape[0] * $0.shape[1] } ?? 0)
+      let frame = try Image.read(
+        path: "\(folder)/\(names[index])", options: ImageOptions(maximumPixels: max(room, 1)))
       if let first = frames.first, first.shape != frame.shape {
         throw InputError(
           "\(folder)/\(names[index]): found \(frame.shape[1]) x \(frame.shape[0]) pixels, expected "

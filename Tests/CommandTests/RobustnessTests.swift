@@ -103,6 +103,79 @@ import Testing
     }
   }
 
+  @Test func pipesAmongTheFilesOfAnEvaluation() throws {
+    let trees = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+      .appendingPathComponent("Fixtures/datasets").path
+    try withFolder { folder in
+      #expect(
+        try shell("mkfifo p p.json; mkdir -p o/centre d; mkfifo d/gtsegs_ijcv.mat o/centre/pictures.jsonl", in: folder)
+          .status == 0)
+      let line = "$program evaluate --dataset voc2012 --data \(trees)/voc2012 --method centre"
+      expectRefusal(try shell("\(line) --output x --protocol ./p.json", in: folder), "p.json", "regular file")
+      expectRefusal(try shell("\(line) --output x --class-names p", in: folder), "p:", "regular file")
+      expectRefusal(try shell("\(line) --output o", in: folder), "pictures.jsonl", "regular file")
+      expectRefusal(
+        try shell("$program evaluate --dataset imagenet-segmentation --data d --check", in: folder), "gtsegs_ijcv.mat")
+    }
+  }
+
+  /// Renamed over, it would be gone.
+  @Test func whatIsNoFileIsNotReplaced() throws {
+    try withFolder { folder in
+      #expect(try shell("mkfifo p; mkdir o; mkfifo o/report.html", in: folder).status == 0)
+      expectRefusal(
+        try shell("$program generate 'a boat' $small --output o", in: folder), "report.html", "regular file")
+      expectRefusal(try shell("$program generate 'a boat' $small --save-tensors p --output x", in: folder), "p:")
+      expectRefusal(try shell("$program evaluate --output p", in: folder), "p:", "regular file")
+      #expect(try shell("test -p p && test -p o/report.html && test ! -e x", in: folder).status == 0)
+    }
+  }
+
+  @Test func theTablesOfAnEvaluationAppearTogether() throws {
+    let trees = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+      .appendingPathComponent("Fixtures/datasets").path
+    let line = "$program evaluate --dataset voc2012 --data \(trees)/voc2012 --method centre --output o"
+    try withFolder { folder in
+      #expect(try shell(line, in: folder).status == 0)
+      let before = try contents("\(folder)/o")
+      let results = try #require(before["results.json"])
+      let json = try #require(JSONSerialization.jsonObject(with: results) as? [String: Any])
+      let id = try #require((json["settings"] as? [String: Any])?["run_id"] as? String)
+      for name in ["table.md", "report.html", "plot-map.svg"] {
+        #expect(String(decoding: before[name] ?? Data(), as: UTF8.self).contains("run_id") && !id.isEmpty, "\(name)")
+        #expect(String(decoding: before[name] ?? Data(), as: UTF8.self).contains(id), "\(name)")
+      }
+      // Another protocol's results do not go on in this folder, and change nothing in it.
+      expectRefusal(try shell("\(line) --threshold 0.5", in: folder), "other settings")
+      #expect(try contents("\(folder)/o") == before)
+      let lock = try FolderLock("\(folder)/o")
+      expectRefusal(try shell(line, in: folder), "another run is writing")
+      withExtendedLifetime(lock) {}
+    }
+  }
+
+  @Test func aDamagedStateIsNotGoneOnWith() throws {
+    try withFolder { folder in
+      let line = "$program generate 'a boat' --concepts boat,sea --steps 30 --save-every 0 --output o"
+      let running = try Command.start(
+        ["generate", "a boat", "--concepts", "boat,sea", "--steps", "30", "--save-every", "0", "--output", "o"],
+        in: folder)
+      let path = "\(folder)/o/resume.safetensors"
+      while running.process.isRunning, !FileManager.default.fileExists(atPath: path) { usleep(500) }
+      kill(running.process.processIdentifier, SIGKILL)
+      _ = try running.finish()
+      let whole = try #require(FileManager.default.contents(atPath: path))
+      for place in [whole.count / 2, whole.count - 3] {
+        var damaged = whole
+        damaged[place] ^= 4
+        try damaged.write(to: URL(fileURLWithPath: path))
+        expectRefusal(try shell("\(line) --resume", in: folder), "--resume", "resume.safetensors", "damaged")
+      }
+      try whole.write(to: URL(fileURLWithPath: path))
+      #expect(try shell("\(line) --resume", in: folder).status == 0)
+    }
+  }
+
   @Test func standardErrorAndOutputThatAreClosedOrFull() throws {
     try withFolder { folder in
       #expect(try shell("$program generate x --steps 0 2>/dev/full", in: folder).status == 2)
@@ -156,6 +229,7 @@ import Testing
       expectRefusal(try shell(line, in: folder), "double.1", "step 0", "--allow-nonfinite")
       #expect(!FileManager.default.fileExists(atPath: "\(folder)/o"))
       #expect(try shell("\(line) --allow-nonfinite", in: folder).status == 0)
+      expectRefusal(try shell("$program evaluate --model m --output scores.json", in: folder), "not finite", "weights")
     }
   }
 

@@ -20,6 +20,39 @@ import Testing
     }
   }
 
+  /// Of one object that goes to and fro, or far away; a mistake of a file, and no reason to count for ever.
+  @Test(arguments: [
+    Array(repeating: [0, 0, 70, 50], count: 20_000).joined().map { $0 }, [0, 0, 1e5, 0, 1e5, 1e5],
+    [0, 0, 999_999, 1, 5, 5],
+  ])
+  func polygonsWithoutEndAreRefused(_ polygon: [Double]) throws {
+    let folder = try TemporaryFolder(), tree = try folder.copy("coco"), split = "val"
+    let file = "\(tree)/annotations/instances_\(split)2017.json"
+    var content = try #require(
+      JSONSerialization.jsonObject(with: Data(contentsOf: URL(fileURLWithPath: file))) as? [String: Any])
+    var annotations = try #require(content["annotations"] as? [[String: Any]])
+    annotations[0]["segmentation"] = [polygon]
+    content["annotations"] = annotations
+    try JSONSerialization.data(withJSONObject: content).write(to: URL(fileURLWithPath: file))
+    let dataset = try DatasetTrees.open("coco-object", tree)
+    let problems = (0..<dataset.count).compactMap { index in
+      do { _ = try dataset.example(index) } catch { return "\(error)" }
+      return nil as String?
+    }
+    #expect(problems.count == 1 && problems[0].contains("polygon"))
+  }
+
+  @Test func moreClassesThanAnyDataSetHasAreRefused() throws {
+    let folder = try TemporaryFolder(), tree = try folder.copy("coco")
+    let file = "\(tree)/annotations/instances_val2017.json"
+    var content = try #require(
+      JSONSerialization.jsonObject(with: Data(contentsOf: URL(fileURLWithPath: file))) as? [String: Any])
+    content["categories"] = (1...70_000).map { ["id": $0, "name": "n\($0)"] as [String: Any] }
+    try JSONSerialization.data(withJSONObject: content).write(to: URL(fileURLWithPath: file))
+    let problem = try #require(throws: DatasetProblem.self) { _ = try DatasetTrees.open("coco-object", tree) }
+    #expect("\(problem)".contains("70000 classes"))
+  }
+
   @Test func originalLabelsOfPascalContextSayWhatConvertedMasksSay() throws {
     let folder = "\(DatasetTrees.root)/pascal-context"
     let converted = try DatasetTrees.open("context60", folder), raw = try DatasetTrees.open("context60-mat", folder)

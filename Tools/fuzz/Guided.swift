@@ -12,12 +12,16 @@
   ) -> CInt
 
   private nonisolated(unsafe) var chosen: Target?
+  private nonisolated(unsafe) var work: WorkFolder?
 
   @main struct Guided {
     static func main() throws {
       let environment = ProcessInfo.processInfo.environment
       let name = environment["FUZZ_READER"] ?? "", corpus = environment["FUZZ_CORPUS"] ?? "Tools/fuzz/corpus"
-      guard let target = try Target.all(corpus: corpus).first(where: { $0.name == name }) else {
+      let fixtures = environment["FUZZ_FIXTURES"] ?? "Tests/Fixtures/datasets", folder = try WorkFolder()
+      work = folder
+      let targets = try Target.all(corpus: corpus, fixtures: fixtures, work: folder)
+      guard let target = targets.first(where: { $0.name == name }) else {
         throw Usage(reason: "FUZZ_READER names no reader: '\(name)'")
       }
       chosen = target

@@ -32,7 +32,11 @@ extension Target {
         _ = try PNG.read(file, options: options).texts
       },
       Target(name: "jpeg") { file in touch(try Image.read(file, options: options)) },
-      Target(name: "lora") { file in _ = try LoRAFile.pairCount(SafetensorsFile(file)) },
+      Target(name: "gif") { file in touch(try GIF.read(file, options: options, most: 64).frames) },
+      Target(name: "matlab") { file in
+        let opened = try MATLABFile(file)
+        for name in opened.names { touch(try opened.tensor(name)) }
+      },
     ]
   }
 

@@ -1,6 +1,5 @@
-// The readers of a model's other files: tokenizers, configurations, and sets of scenes.
+// The readers of a model's other files: tokenizers and configurations.
 
-import Evaluation
 import Formats
 import Models
 import NN
@@ -70,19 +69,21 @@ extension Target {
           _ = try scheduler.schedule(sigmas: FlowMatchEulerScheduler.evenLevels(steps: 4), dynamicShift: shift)
         }
       },
+      Target(name: "cogvideox-config") { file in
+        let config = try decodeJSON(CogVideoXConfig.self, file)
+        _ = try load(from: nothing) { CogVideoXTransformer(config, $0) }
+      },
+      Target(name: "video-autoencoder-config") { file in
+        let config = try decodeJSON(AutoencoderKLCogVideoXConfig.self, file)
+        _ = try load(from: nothing) { AutoencoderKLCogVideoX(config, $0) }
+      },
+      Target(name: "cogvideox-scheduler") { file in
+        let scheduler = try decodeJSON(CogVideoXScheduler.self, file), sampler = try scheduler.sampler(steps: 4)
+        _ = sampler.level(sigma: 0.5, step: 0, of: 4)
+        _ = sampler.levels
+      },
       Target(name: "defaults") { file in _ = try decodeJSON(PipelineDefaults.self, file) },
       Target(name: "model-index") { file in _ = try decodeJSON(ModelFolder.Index.self, file) },
-    ]
-  }
-
-  static func scenes(_ corpus: String) throws -> [Target] {
-    func valid(_ target: String) throws -> MappedFile {
-      MappedFile(contents: try files("\(corpus)/\(target)")[0].bytes, name: target)
-    }
-    let manifest = try valid("manifest"), evaluation = try valid("evaluation")
-    return [
-      Target(name: "manifest") { file in try SceneSet.check(manifest: file, evaluation: evaluation) },
-      Target(name: "evaluation") { file in try SceneSet.check(manifest: manifest, evaluation: file) },
     ]
   }
 }

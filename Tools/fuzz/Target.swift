@@ -1,5 +1,6 @@
 // A reader under test, with valid files to begin with.
 
+import ConceptAttention
 import Evaluation
 import Formats
 import Foundation
@@ -45,16 +46,23 @@ struct Target {
 
   private static func isExpected(_ error: any Error) -> Bool {
     switch error {
-    case is SafetensorsError, is NpyError, is NpzError, is GGUFError, is ImageError, is TokenizerError, is ModelError,
-      is LoRAError, is SchedulerError, is SceneSetError, is WeightReport:
+    case is SafetensorsError, is NpyError, is NpzError, is GGUFError, is ImageError, is MATLABError, is TokenizerError,
+      is ModelError, is LoRAError, is SchedulerError, is WeightReport, is SparseAutoencoderError, is SceneSetError,
+      is DatasetProblem, is MapProblem:
       true
     default: false
     }
   }
 
   /// All readers, each with the files of its folder.
-  static func all(corpus: String) throws -> [Target] {
-    let targets = try formats + tokenizers(corpus) + configurations + scenes(corpus)
+  ///
+  /// - Parameters:
+  ///   - fixtures: data sets in folders
+  ///   - work: for readers that open files by their names
+  static func all(corpus: String, fixtures: String, work: WorkFolder) throws -> [Target] {
+    let targets =
+      try formats + tokenizers(corpus) + configurations + weights(work) + scenes(corpus) + settings
+      + datasets(fixtures, work) + results(fixtures, work)
     return try targets.map { target in
       var target = target
       target.seeds += try files("\(corpus)/\(target.name)").map(\.bytes)

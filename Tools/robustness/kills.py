@@ -3,10 +3,10 @@
 
     Tools/robustness/kills.py [--kills 200] [--full-disks 20] [--seed 1] [--program .build/release/concept-attention]
 
-Every signal (INT, TERM, HUP, KILL) meets generate, segment and evaluate. Full disks are small file systems in memory,
+Every signal (INT, TERM, HUP, KILL) meets generate, segment, evaluate of scenes and of a data set. Full disks are small file systems in memory,
 which needs root. Prints counts; ends with 1 when a folder was a mixture or a file was broken.
 """
-import argparse, collections, io, json, os, random, shutil, signal, struct, subprocess, sys, tempfile, time, zipfile, zlib
+import argparse, collections, io, json, os, random, re, shutil, signal, struct, subprocess, sys, tempfile, time, zipfile, zlib
 
 SIZE = "--concepts boat,sea --width 64 --height 64".split()
 
@@ -62,6 +62,25 @@ def state(folder, names):
     return run
 
 
+def measured(folder):
+    """The id of the one run that all tables of a data set's evaluation are of; what was counted may be of a later one."""
+    found = {n for n in os.listdir(folder) if ".part-" not in n and not os.path.isdir(f"{folder}/{n}")}
+    if not found:
+        return None
+    tables = {"results.json", "table.md", "table.csv", "classes.csv", "report.html", "protocol.json"}
+    assert tables <= found, f"without {sorted(tables - found)}"
+    results = json.load(open(f"{folder}/results.json"))
+    json.load(open(f"{folder}/protocol.json"))
+    patterns = {"table.md": r"^- run_id: (\w+)$", "report.html": r"<dt>run_id</dt><dd>(\w+)</dd>"}
+    patterns |= {n: r"<!-- run_id (\w+) -->\n$" for n in found if n.endswith(".svg")}
+    ids = {n: re.search(p, open(f"{folder}/{n}").read(), re.M).group(1) for n, p in patterns.items()}
+    run = results["settings"]["run_id"]
+    assert len(patterns) > 2 and set(ids.values()) == {run}, f"mixture: {run} {ids}"
+    rows = [line.split(",") for line in open(f"{folder}/table.csv").read().splitlines()[1:]]
+    assert all(int(row[-1]) == results["methods"][row[0]]["pictures"] for row in rows), "table.csv is of another run"
+    return run
+
+
 def scenes_of(program, folder):
     """Two of the embedded scenes."""
     source = os.path.join(os.path.dirname(__file__), "../../Sources/EmbeddedModels/Resources/tiny-flux-scenes")
@@ -86,19 +105,23 @@ def main():
     work = tempfile.mkdtemp()
     environment = dict(os.environ, SWIFT_BACKTRACE="enable=no")
     scenes = scenes_of(program, work)
+    dataset = os.path.abspath(os.path.join(os.path.dirname(__file__), "../../Tests/Fixtures/datasets/voc2012"))
 
     def command(kind, seed, out):
         if kind == "generate":
             return [program, "generate", "a boat", *SIZE, "--steps", "2", "--seed", str(seed), "--output", out]
         if kind == "segment":
             return [program, "segment", f"{work}/picture.png", *SIZE, "--seed", str(seed), "--output", out]
+        if kind == "measure":
+            return [program, "evaluate", "--dataset", "voc2012", "--data", dataset, "--method", "centre,chance", "--limit",
+                    str(1 + seed % 12), "--output", out]
         return [program, "evaluate", "--scenes", scenes, "--output", f"{out}/metrics.json"]
 
     def start(arguments):
         return subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=work, env=environment)
 
     lengths, names = {}, {}
-    for kind in ("generate", "segment", "evaluate"):
+    for kind in ("generate", "segment", "evaluate", "measure"):
         out = f"{work}/{kind}"
         os.makedirs(out, exist_ok=True)
         begin = time.time()
@@ -113,6 +136,8 @@ def main():
 
     def whole(kind):
         out = f"{work}/{kind}"
+        if kind == "measure":
+            return measured(out)
         if kind != "evaluate":
             return state(out, names[kind])
         json.load(open(f"{out}/metrics.json"))
@@ -122,7 +147,7 @@ def main():
     counts, leftovers, bad = collections.Counter(), 0, 0
     signals = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL]
     for number in range(options.kills):
-        kind = ("generate", "segment", "generate", "segment", "evaluate")[number % 5]
+        kind = ("generate", "segment", "measure", "generate", "segment", "evaluate", "measure")[number % 7]
         which = signals[number % 4]
         before = whole(kind)
         process = start(command(kind, number + 1, f"{work}/{kind}"))

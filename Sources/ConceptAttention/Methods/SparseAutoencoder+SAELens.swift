@@ -37,7 +37,8 @@ extension SparseAutoencoder {
 
     init(path: String) throws {
       do {
-        self = try JSONDecoder().decode(Settings.self, from: Data(contentsOf: URL(fileURLWithPath: path)))
+        let file = try MappedFile(path: path)
+        self = try JSONDecoder().decode(Settings.self, from: file.withBytes { Data($0) })
       } catch {
         throw SparseAutoencoderError.badSettings(
           path: path, found: "\(error)", expected: "JSON with d_in and d_sae, as SAELens writes it")

@@ -39,6 +39,7 @@ enum ADE20K {
       names[number] = name.trimmingCharacters(in: .whitespaces)
     }
     if names.isEmpty { throw DatasetProblem(path, "there are no classes") }
+    try SegmentationClasses.check(names.count, path)
     return names
   }
 

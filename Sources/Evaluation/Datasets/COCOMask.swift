@@ -30,14 +30,20 @@ enum COCOMask {
 
   /// Run lengths of a polygon: x, y, x, y … in pixels.
   ///
-  /// - Returns: nil for a polygon that is none, or lies absurdly far outside
+  /// - Returns: nil for a polygon that is none, lies absurdly far outside, or goes to and fro without end
   static func runs(polygon: [Double], height: Int, width: Int) -> Runs? {
-    guard polygon.count >= 6, polygon.count % 2 == 0, polygon.allSatisfy({ abs($0) < 1e6 }) else { return nil }
+    let far = 4 * Double(max(height, width, 64))
+    guard polygon.count >= 6, polygon.count % 2 == 0, polygon.allSatisfy({ abs($0) < far }) else { return nil }
     let corners = polygon.count / 2
     func corner(_ index: Int) -> (x: Int, y: Int) {
       let at = index % corners * 2
       return (Int(5 * polygon[at] + 0.5), Int(5 * polygon[at + 1] + 0.5))
     }
+    let length = (0..<corners).reduce(0) { length, index in
+      let (from, to) = (corner(index), corner(index + 1))
+      return length + max(abs(to.x - from.x), abs(to.y - from.y)) + 1
+    }
+    guard length <= 1 << 22 else { return nil }
     var boundary: [(u: Int, v: Int)] = []
     for index in 0..<corners { edge(corner(index), corner(index + 1), &boundary) }
     var starts: [Int] = []

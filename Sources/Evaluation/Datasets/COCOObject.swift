@@ -27,6 +27,7 @@ struct COCOObject: SegmentationDataset {
     let file = try folder.json(COCOFile.self, path)
     if file.images.isEmpty { throw DatasetProblem(path, "there are no pictures") }
     let categories = file.categories.sorted { $0.id < $1.id }
+    try SegmentationClasses.check(categories.count, path)
     rows = Dictionary(categories.enumerated().map { ($1.id, $0 + 1) }) { first, _ in first }
     classes = SegmentationClasses(
       Dictionary(uniqueKeysWithValues: zip(0..., ["background"] + categories.map(\.name))), background: 0)

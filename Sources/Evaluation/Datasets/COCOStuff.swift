@@ -30,6 +30,7 @@ enum COCOStuff {
       if number > 0 { names[number - 1] = parts[1] }
     }
     if names.isEmpty { throw DatasetProblem("labels.txt", "there are no classes") }
+    try SegmentationClasses.check(names.count, "labels.txt")
     return names
   }
 }

@@ -12,6 +12,7 @@ enum DAVIS2017 {
     let sequences = try folder.list(list, &warnings)
     let semantics = try folder.json([String: [String: String]].self, file)
     let kinds = Set(semantics.values.flatMap(\.values)).sorted(by: precedes)
+    try SegmentationClasses.check(kinds.count, file)
     let classes = SegmentationClasses(
       Dictionary(uniqueKeysWithValues: zip(0..., ["background"] + kinds)), background: 0)
     var entries: [MaskedPictures.Entry] = [], numberings: [LabelNumbering] = []

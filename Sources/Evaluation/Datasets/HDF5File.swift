@@ -20,6 +20,8 @@ final class HDF5File: Sendable {
   /// - Throws: `DatasetProblem` for a file that HDF5 cannot open: of another kind, or cut off
   init(_ path: String, name: String) throws {
     self.name = name
+    // The library would wait for whoever writes to a pipe.
+    do { _ = try MappedFile(path: path) } catch let error as FileError { throw DatasetProblem(name, error.explanation) }
     file = Self.library.withLock { _ in
       chdf5_be_silent()
       return H5Fopen(path, 0, 0)

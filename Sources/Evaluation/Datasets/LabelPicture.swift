@@ -58,7 +58,7 @@ struct LabelNumbering: Sendable {
 
   /// The numbers of all classes.
   init(_ classes: SegmentationClasses, void: some Sequence<Int> = []) {
-    self.init(Dictionary(zip(classes.numbers, Int16(0)...)) { $1 }, void: void)
+    self.init(Dictionary(zip(classes.numbers, 0..<Int16.max)) { $1 }, void: void)
   }
 
   /// Rows of classes by pixel. Numbers that mean nothing become void, with a warning that names them.

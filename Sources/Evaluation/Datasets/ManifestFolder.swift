@@ -44,6 +44,7 @@ struct ManifestFolder: SegmentationDataset {
     let rows = path == "manifest.csv" ? try Self.table(bytes, path) : try Self.objects(bytes, path)
     if rows.isEmpty { throw DatasetProblem(path, "there are no rows, there is nothing to score") }
     let kinds = Set(rows.map(\.row.concept).filter { !$0.isEmpty }).sorted(by: precedes)
+    try SegmentationClasses.check(kinds.count, path)
     classes = SegmentationClasses(
       Dictionary(uniqueKeysWithValues: zip(0..., ["background"] + kinds)), background: 0)
     var warnings: [String] = [], places: [String: Int] = [:], entries: [Entry] = [], seen: Set<Row> = []

@@ -58,7 +58,8 @@ enum PascalContext {
       let map: Tensor
       do { map = try MATLABFile(path: full).tensor("LabelMap") } catch { throw folder.problem(path, error) }
       guard map.rank == 2 else { throw DatasetProblem(path, "LabelMap has the shape \(map.shape), expected two axes") }
-      let numbers = map.converted(to: .f64).scalars(as: Double.self).map { UInt16(min(max($0, 0), 65535)) }
+      // Negative numbers and those that are none are nobody's label.
+      let numbers = map.converted(to: .f64).scalars(as: Double.self).map { $0 > 0 ? UInt16(min($0, 65535)) : 0 }
       return LabelPicture(height: map.shape[0], width: map.shape[1], numbers: numbers)
     }
     return pictures

@@ -12,6 +12,7 @@ struct SceneDataset: SegmentationDataset {
     self.scenes = scenes
     places = scenes.scenes.enumerated().flatMap { index, scene in (0..<scene.labels.count).map { (index, $0) } }
     let names = Set(scenes.scenes.flatMap { $0.words.values }).union(scenes.scenes.flatMap(\.concepts))
+    try SegmentationClasses.check(names.count, "evaluation.json")
     classes = SegmentationClasses(Dictionary(uniqueKeysWithValues: zip(0..., names.sorted(by: precedes))))
   }
 

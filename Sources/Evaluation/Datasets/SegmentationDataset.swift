@@ -110,6 +110,14 @@ public struct SegmentationClasses: Sendable, Equatable {
 
   public var count: Int { names.count }
 
+  /// More than any data set has; tables of classes by concepts stay small.
+  static let most = 1 << 12
+
+  /// - Throws: `DatasetProblem` for more classes than can be scored
+  static func check(_ count: Int, _ path: String) throws {
+    if count > most { throw DatasetProblem(path, "\(count) classes, expected at most \(most)") }
+  }
+
   /// Rows by name; of equal names the last, as a dictionary would have it.
   public var rows: [String: Int] { Dictionary(zip(names, 0...)) { $1 } }
 

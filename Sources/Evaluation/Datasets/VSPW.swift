@@ -9,6 +9,7 @@ enum VSPW {
       names[number.value] = name
     }
     if names.isEmpty { throw DatasetProblem(file, "there are no classes") }
+    try SegmentationClasses.check(names.count, file)
     let classes = SegmentationClasses(names)
     let entries = try videos.flatMap { video in
       try videoFrames(

@@ -1,4 +1,5 @@
 import ConceptAttention
+import Formats
 import Foundation
 import Models
 import Tensor
@@ -94,14 +95,14 @@ public struct EvaluationProtocol: Sendable, Equatable, Codable {
   /// Reads a file; what it does not say is as in `default`.
   ///
   /// - Throws: `DatasetProblem` naming the file, and a key that means nothing
-  public init(path: String) throws {
-    guard let data = FileManager.default.contents(atPath: path) else { throw DatasetProblem(path, "no such file") }
-    do {
-      self = try JSONDecoder().decode(EvaluationProtocol.self, from: data)
-    } catch let error as DecodingError {
-      throw DatasetProblem(path, error.summary)
-    }
-    try check(path)
+  public init(path: String) throws { try self.init(settingsFile(path)) }
+
+  /// Reads a file that is mapped already, or bytes in memory.
+  ///
+  /// - Throws: `DatasetProblem`
+  public init(_ file: MappedFile) throws {
+    self = try decodedSettings(EvaluationProtocol.self, file)
+    try check(file.path)
   }
 
   /// The protocol as such a file.
@@ -117,12 +118,15 @@ public struct EvaluationProtocol: Sendable, Equatable, Codable {
     if let bad = noise.first(where: { !($0 > 0 && $0 <= 1) }) {
       throw fail("noise \(bad): expected above 0, at most 1")
     }
+    if noise.count > 1000 { throw fail("noise: \(noise.count) levels, expected at most 1000") }
     guard (1...10_000).contains(draws) else { throw fail("draws \(draws): expected 1 to 10000") }
     guard (0...1).contains(threshold) else { throw fail("threshold \(threshold): expected 0 to 1") }
     if let labelSize, !(1...8192).contains(labelSize) { throw fail("labelSize \(labelSize): expected 1 to 8192") }
     for step in resize where !(1...8192).contains(step.width) || !(1...8192).contains(step.height) {
       throw fail("resize to \(step.width) x \(step.height): expected 1 to 8192")
     }
+    if resize.count > 16 { throw fail("resize: \(resize.count) steps, expected at most 16") }
+    if let guidance, !guidance.isFinite { throw fail("guidance \(guidance): expected a finite number") }
     if layers?.isEmpty == true { throw fail("layers: expected some, or none at all for the checkpoint's best") }
     if metrics.isEmpty { throw fail("metrics: expected some of \(SegmentationMetric.allCases.map(\.rawValue))") }
   }

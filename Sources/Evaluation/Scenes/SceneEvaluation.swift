@@ -88,14 +88,18 @@ extension EvaluationTable {
   ) throws {
     for space in Self.spaces {
       let maps = try method.maps(space)
-      func add(_ map: Tensor, _ layers: Row.Layers) {
+      func add(_ map: Tensor, _ layers: Row.Layers) throws {
         let values = map[0].flattened(from: 1).floats
+        guard values.allSatisfy(\.isFinite) else {
+          throw SceneSetError(
+            scene.name, .unsuitable("its maps (\(space)) are not finite: are the model's weights whole?"))
+        }
         let tokens = maps.grid.count
         let rows = scene.concepts.indices.map { Array(values[$0 * tokens..<($0 + 1) * tokens]) }
         self.add(truth.score(rows, objects: objects), Row(layers, noiseLevel: level), space)
       }
-      for (layer, map) in maps.byLayer { add(map, .only(layer)) }
-      add(maps.average, .all)
+      for (layer, map) in maps.byLayer { try add(map, .only(layer)) }
+      try add(maps.average, .all)
       if selection.isEmpty { continue }
       let selected = try selection.map { layer in
         guard let map = maps.byLayer[layer] else {
@@ -103,7 +107,7 @@ extension EvaluationTable {
         }
         return map
       }
-      add(stacked(selected).mean(0), .selected)
+      try add(stacked(selected).mean(0), .selected)
     }
   }
 }

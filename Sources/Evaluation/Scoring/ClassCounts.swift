@@ -64,6 +64,18 @@ public struct ClassCounts: Sendable, Equatable {
   /// Whether a class is in truth or prediction.
   func isCounted(_ row: Int) -> Bool { truth[row] + predicted[row] > 0 }
 
+  /// Pixels of one picture or clip; millions of such counts add up.
+  static let pixelRange = 0...1 << 40
+
+  /// Whether these can be counts of one picture, of so many classes.
+  func areSound(classes: Int) -> Bool {
+    truth.count == classes && Self.pixelRange.contains(labelled) && (0...max(labelled, 0)).contains(correct)
+      && truth.indices.allSatisfy {
+        Self.pixelRange.contains(truth[$0]) && Self.pixelRange.contains(predicted[$0])
+          && (0...max(min(truth[$0], predicted[$0]), 0)).contains(intersection[$0])
+      }
+  }
+
   /// By class: pixels that have it in at least one of prediction and truth.
   public var union: [Int] { truth.indices.map { truth[$0] + predicted[$0] - intersection[$0] } }
   /// Share of labelled pixels that are right; 0 when none is labelled.

@@ -1,4 +1,4 @@
-import Foundation
+import Formats
 
 /// What a data set's classes are called as concepts: a table that users can replace, a JSON object from class to concept.
 ///
@@ -12,10 +12,14 @@ public struct ClassNames: Sendable, Equatable {
   public func concept(of name: String) -> String { concepts[name] ?? name }
 
   /// - Throws: `DatasetProblem` naming the file
-  public init(path: String) throws {
-    guard let data = FileManager.default.contents(atPath: path) else { throw DatasetProblem(path, "no such file") }
-    do { concepts = try JSONDecoder().decode([String: String].self, from: data) } catch {
-      throw DatasetProblem(path, "expected a JSON object from names of classes to concepts")
+  public init(path: String) throws { try self.init(settingsFile(path)) }
+
+  /// Reads a file that is mapped already, or bytes in memory.
+  ///
+  /// - Throws: `DatasetProblem`
+  public init(_ file: MappedFile) throws {
+    do { concepts = try decodedSettings([String: String].self, file) } catch let problem as DatasetProblem {
+      throw DatasetProblem(file.path, "expected a JSON object from names of classes to concepts: \(problem.reason)")
     }
   }
 

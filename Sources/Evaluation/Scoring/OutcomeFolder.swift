@@ -20,6 +20,8 @@ public struct OutcomeFolder<Line: Codable & Sendable>: Sendable {
   let settings: String
   /// Ids that belong together, in the order of the run: a unit that is not whole is done again.
   let units: [[String]]
+  /// Whether a line can be true: a file of them may be damaged.
+  let isSound: @Sendable (Line) -> Bool
 
   private struct Head: Codable {
     let settings: String
@@ -35,10 +37,14 @@ public struct OutcomeFolder<Line: Codable & Sendable>: Sendable {
   /// - Parameters:
   ///   - path: of the folder, which is there
   ///   - units: ids of pictures
-  public init(_ path: String, settings: String, units: [[String]]) {
+  ///   - isSound: whether a line can be true; one that cannot ends what is taken over from its file
+  public init(
+    _ path: String, settings: String, units: [[String]], isSound: @escaping @Sendable (Line) -> Bool = { _ in true }
+  ) {
     self.path = path
     self.settings = settings
     self.units = units
+    self.isSound = isSound
   }
 
   static var stem: String { "pictures" }
@@ -125,7 +131,7 @@ public struct OutcomeFolder<Line: Codable & Sendable>: Sendable {
         }
         // Units beyond this run's are those of one with more pictures.
         guard let entry = try? JSONDecoder().decode(Entry.self, from: text), entry.unit >= 0,
-          entry.unit >= units.count || entry.id == units[entry.unit].dropFirst(pending.count).first
+          isSound(entry.line), entry.unit >= units.count || entry.id == units[entry.unit].dropFirst(pending.count).first
         else { return }
         if entry.unit >= units.count {
           length = start
@@ -191,6 +197,9 @@ public struct OutcomeLine: Codable, Sendable {
     }
     warnings = outcome.warnings.isEmpty ? nil : outcome.warnings
   }
+
+  /// Whether these can be counts of one picture, of a data set with so many classes.
+  public func isSound(classes: Int) -> Bool { scores?.areSound(classes: classes) ?? true }
 
   /// - Parameter id: of the picture
   public func outcome(_ id: String) -> PictureOutcome {

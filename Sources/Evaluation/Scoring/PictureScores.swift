@@ -26,6 +26,22 @@ public struct PictureScores: Sendable, Equatable, Codable {
   }
 }
 
+extension PictureScores {
+  /// Whether these can be counts of one picture, of a data set with so many classes: a file of them may be damaged.
+  func areSound(classes: Int) -> Bool {
+    // Sums of roundings may end a little above 1.
+    let isShare = { (value: Double) in (0...1.001).contains(value) }
+    guard argmax.areSound(classes: classes), thresholded?.areSound(classes: classes) ?? true,
+      binary.count <= concepts.count
+    else { return false }
+    return steady.map { (0...1).contains($0.windows) && isShare($0.share.value) } ?? true
+      && binary.allSatisfy { pair in
+        isShare(pair.averagePrecision) && pair.counts.areSound
+          && (pair.authors.map { isShare($0.averagePrecision) && $0.counts.areSound } ?? true)
+      }
+  }
+}
+
 /// Pixels of a video whose true class is the same in a window of frames, and those of them whose predicted class is too.
 public struct Steadiness: Sendable, Equatable, Codable {
   public var windows = 0
@@ -74,6 +90,10 @@ public struct BinaryCounts: Sendable, Equatable, Codable {
     falsePositives += more.falsePositives * times
     falseNegatives += more.falseNegatives * times
     trueNegatives += more.trueNegatives * times
+  }
+
+  fileprivate var areSound: Bool {
+    [truePositives, falsePositives, falseNegatives, trueNegatives].allSatisfy(ClassCounts.pixelRange.contains)
   }
 
   public var pixels: Int { truePositives + falsePositives + falseNegatives + trueNegatives }

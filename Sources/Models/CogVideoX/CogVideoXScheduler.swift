@@ -106,9 +106,13 @@ struct CogVideoXDPMRun: Sampler {
   mutating func recall(_ memory: [String: Tensor]) throws {
     if memory.isEmpty { return previous = nil }
     guard let timestep = memory["timestep"], timestep.dtype == .i64, timestep.count == 1,
-      let original = memory["original"], memory.count == 2
-    else { throw SchedulerError("memory", found: "\(memory.keys.sorted())", expected: "'original' and 'timestep'") }
-    previous = (Int(timestep.scalars(as: Int64.self)[0]), original)
+      let original = memory["original"], original.dtype == .f32, memory.count == 2,
+      let step = Int(exactly: timestep.scalars(as: Int64.self)[0]), sampler.schedule.timesteps.contains(step)
+    else {
+      throw SchedulerError(
+        "memory", found: "\(memory.keys.sorted())", expected: "'original' and 'timestep' of this run")
+    }
+    previous = (step, original)
   }
 
   func predictedClean(_ latents: Tensor, output: Tensor, at index: Int) -> Tensor {

@@ -339,7 +339,12 @@ extension DenoisingPipeline {
     guard state.latents.shape == shape, state.latents.dtype == .f32 else {
       throw RequestError.badLatents(found: state.latents.shape, expected: shape)
     }
-    try sampler.recall(cache?.recall(named: state.memory) ?? state.memory)
+    // What a cache keeps besides has shapes of its own.
+    let memory = cache?.recall(named: state.memory) ?? state.memory
+    if let other = memory.values.first(where: { $0.rank > 1 && $0.shape != shape }) {
+      throw RequestError.badLatents(found: other.shape, expected: shape)
+    }
+    try sampler.recall(memory)
     while noise.draws < state.draws { _ = noise.draw() }
     return state.latents
   }
