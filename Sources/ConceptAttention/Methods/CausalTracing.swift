@@ -51,7 +51,8 @@ public struct CausalTracing: Sendable {
 /// Source: path patching, arXiv 2211.00593 §3.1.
 public enum PathPatching {
   /// - Parameters:
-  ///   - sender, receivers: sites; receivers come later in the model
+  ///   - sender: the site whose activations are replaced
+  ///   - receivers: sites that come later in the model
   ///   - frozen: sites that keep their plain activations while the sender's change travels: the other ways round. The sender and
   ///     the receivers themselves are left out
   ///   - source: an earlier run that has the sender's activations

@@ -12,7 +12,8 @@ public struct DifferenceOfMeans: Sendable {
   public let direction: Tensor
 
   /// - Parameters:
-  ///   - with, without: means of two sets of runs
+  ///   - positive: means of runs with the thing
+  ///   - negative: means of runs without it
   ///   - length: to which the direction is scaled; nil for the difference itself
   /// - Throws: `HookError.neverFired` for a site that one of them has not read
   public init(

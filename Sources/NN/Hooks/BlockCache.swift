@@ -53,7 +53,6 @@ public final class BlockCache: Sendable {
   /// - Parameters:
   ///   - run: nil when no processor looks
   ///   - passes: of the run
-  ///   - skipped: blocks that a pass passes over
   public static func obstacle(_ run: HookRun?, _ passes: [Pass], blocks: [BlockID]) -> String? {
     guard let steps = passes.map(\.step).max(), let first = passes.map(\.step).min(), steps > first else {
       return "the run has one step, and the first is always computed"
