@@ -144,7 +144,7 @@ private final class Invocation {
     let descriptor = pipe.fileHandleForWriting.fileDescriptor
     var rest = bytes
     while let start = rest.baseAddress, rest.count > 0 {
-      let count = systemWrite(descriptor, start, rest.count)
+      let count = pipeWrite(descriptor, start, rest.count)
       if count > 0 {
         rest = UnsafeRawBufferPointer(rebasing: rest[count...])
       } else if count < 0, errno == EAGAIN {
@@ -253,4 +253,19 @@ private final class Invocation {
 
 private func systemRead(_ descriptor: Int32, _ target: UnsafeMutableRawPointer?, _ count: Int) -> Int {
   read(descriptor, target, count)
+}
+
+/// Without SIGPIPE when nobody reads any more: it would end a process that does not ignore it.
+private func pipeWrite(_ descriptor: Int32, _ bytes: UnsafeRawPointer, _ count: Int) -> Int {
+  var signals = sigset_t(), before = sigset_t()
+  sigemptyset(&signals)
+  sigaddset(&signals, SIGPIPE)
+  pthread_sigmask(SIG_BLOCK, &signals, &before)
+  defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
+  let written = write(descriptor, bytes, count)
+  guard written < 0, errno == EPIPE else { return written }
+  var now = timespec()
+  while sigtimedwait(&signals, nil, &now) < 0, errno == EINTR {}
+  errno = EPIPE
+  return written
 }

@@ -217,11 +217,13 @@ final class EvaluationSession {
   }
 
   private func write(_ table: ResultTable, _ folder: String) throws {
+    let transaction = FileTransaction()
     for (name, text) in [
       ("plot.svg", table.plot), ("results.json", "\(table.json)\n"), ("table.md", table.markdown),
       ("table.csv", table.csv), ("classes.csv", table.classCSV), ("report.html", table.page),
     ] {
-      try AtomicFile.write(Array(text.utf8), to: "\(folder)/\(name)")
+      try AtomicFile.write(Array(text.utf8), to: transaction.stage("\(folder)/\(name)"))
     }
+    try transaction.commit()
   }
 }

@@ -143,9 +143,10 @@ struct Info: ParsableCommand {
     let multiple = pipeline.sizeMultiple
     func half(_ side: Int) -> Int { max(multiple, side / 2 / multiple * multiple) }
     let (width, height) = (half(plan.size.width), half(plan.size.height))
-    tell(
-      "--width \(width) --height \(height)",
-      try situation(parts, pipeline, self.plan(pipeline) { ($0.width, $0.height) = (width, height) }))
+    // A model with learned positions makes one size.
+    if let smaller = try? self.plan(pipeline, { ($0.width, $0.height) = (width, height) }) {
+      tell("--width \(width) --height \(height)", try situation(parts, pipeline, smaller))
+    }
     let share = pipeline.weightMemory.share(beside: 0, limit: Int(1e15))
     if share.resident > 0 {
       let limit = (share.resident + share.streamed) / 2

@@ -131,29 +131,6 @@ import Testing
     }
   }
 
-  @Test func theTablesOfAnEvaluationAppearTogether() throws {
-    let trees = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-      .appendingPathComponent("Fixtures/datasets").path
-    let line = "$program evaluate --dataset voc2012 --data \(trees)/voc2012 --method centre --output o"
-    try withFolder { folder in
-      #expect(try shell(line, in: folder).status == 0)
-      let before = try contents("\(folder)/o")
-      let results = try #require(before["results.json"])
-      let json = try #require(JSONSerialization.jsonObject(with: results) as? [String: Any])
-      let id = try #require((json["settings"] as? [String: Any])?["run_id"] as? String)
-      for name in ["table.md", "report.html", "plot-map.svg"] {
-        #expect(String(decoding: before[name] ?? Data(), as: UTF8.self).contains("run_id") && !id.isEmpty, "\(name)")
-        #expect(String(decoding: before[name] ?? Data(), as: UTF8.self).contains(id), "\(name)")
-      }
-      // Another protocol's results do not go on in this folder, and change nothing in it.
-      expectRefusal(try shell("\(line) --threshold 0.5", in: folder), "other settings")
-      #expect(try contents("\(folder)/o") == before)
-      let lock = try FolderLock("\(folder)/o")
-      expectRefusal(try shell(line, in: folder), "another run is writing")
-      withExtendedLifetime(lock) {}
-    }
-  }
-
   @Test func aDamagedStateIsNotGoneOnWith() throws {
     try withFolder { folder in
       let line = "$program generate 'a boat' --concepts boat,sea --steps 30 --save-every 0 --output o"

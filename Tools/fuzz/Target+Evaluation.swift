@@ -66,7 +66,7 @@ extension Target {
   static func results(_ fixtures: String, _ work: WorkFolder) throws -> [Target] {
     guard let format = DatasetFormat.named("voc2012") else { throw Usage(reason: "no format voc2012") }
     let dataset = try format("\(fixtures)/voc2012"), evaluation = MapEvaluation(dataset)
-    let ids = evaluation.units.map { $0.map(dataset.id) }, classes = dataset.classes.count
+    let ids = evaluation.units.map { $0.map(dataset.id) }
     let maps = try work.place("maps", "0.npz"), outcomes = try work.place("outcomes", "pictures.jsonl")
     return [
       Target(name: "maps") { file in
@@ -81,17 +81,13 @@ extension Target {
       },
       Target(name: "outcomes") { file in
         try outcomes.put(file)
-        var state = EvaluationState(dataset.classes)
-        var places: [Int: Int] = [:]
-        let files = OutcomeFolder<OutcomeLine>(outcomes.folder, settings: "s", units: ids) {
-          $0.isSound(classes: classes)
+        let classes = dataset.classes
+        var state = EvaluationState(classes)
+        let folder = OutcomeFolder<OutcomeLine>(outcomes.folder, settings: "s", units: ids) {
+          $0.isSound(classes: classes.count)
         }
-        let done = try files.takeOver { unit, line in
-          let place = places[unit, default: 0]
-          places[unit] = place + 1
-          state.add(line.outcome(ids[unit][place]), unit: unit)
-        }
-        bytesRead += done.count + "\(state.figures)".utf8.count
+        let done = try folder.takeOver { unit, line in state.add(line.outcome(ids[unit][0]), unit: unit) }
+        bytesRead += done.count + "\(state.metrics)".utf8.count
       },
     ]
   }

@@ -76,7 +76,10 @@ public struct Faithfulness: Sendable {
       for edges in edges {
         let cuts = cuts(orders.map(\.tokens), edges, grid)
         request.noise = .levels([Float](repeating: level, count: cuts.count))
-        let changes = try changes(request, cuts, concept, tokens, asked.classes + asked.background, onStep)
+        // Attention with a mask may round elsewhere than without; where nothing is rounded, a cut of nothing changes no bit.
+        let changes = try ComputePrecision.with(.float) {
+          try self.changes(request, cuts, concept, tokens, asked.classes + asked.background, onStep)
+        }
         line.add(changes, concept, edges, orders.map(\.name))
       }
     }

@@ -20,7 +20,7 @@ public struct OutcomeFolder<Line: Codable & Sendable>: Sendable {
   let settings: String
   /// Ids that belong together, in the order of the run: a unit that is not whole is done again.
   let units: [[String]]
-  /// Whether a line can be true: a file of them may be damaged.
+  /// Whether what a line says can be: a unit with one that cannot is done again.
   let isSound: @Sendable (Line) -> Bool
 
   private struct Head: Codable {
@@ -37,14 +37,14 @@ public struct OutcomeFolder<Line: Codable & Sendable>: Sendable {
   /// - Parameters:
   ///   - path: of the folder, which is there
   ///   - units: ids of pictures
-  ///   - isSound: whether a line can be true; one that cannot ends what is taken over from its file
+  ///   - isSound: whether what a line says can be: a file may be damaged
   public init(
     _ path: String, settings: String, units: [[String]], isSound: @escaping @Sendable (Line) -> Bool = { _ in true }
   ) {
     self.path = path
+    self.isSound = isSound
     self.settings = settings
     self.units = units
-    self.isSound = isSound
   }
 
   static var stem: String { "pictures" }
@@ -131,7 +131,8 @@ public struct OutcomeFolder<Line: Codable & Sendable>: Sendable {
         }
         // Units beyond this run's are those of one with more pictures.
         guard let entry = try? JSONDecoder().decode(Entry.self, from: text), entry.unit >= 0,
-          isSound(entry.line), entry.unit >= units.count || entry.id == units[entry.unit].dropFirst(pending.count).first
+          entry.unit >= units.count || entry.id == units[entry.unit].dropFirst(pending.count).first,
+          isSound(entry.line)
         else { return }
         if entry.unit >= units.count {
           length = start
@@ -153,6 +154,7 @@ public final class OutcomeWriter {
 
   fileprivate init(_ path: String) throws {
     self.path = path
+    try AtomicFile.check(path)  // a pipe that nobody reads would take lines until it is full
     descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o666)
     guard descriptor >= 0 else { throw FileError("write", path, code: errno) }
     guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK else {
@@ -198,7 +200,7 @@ public struct OutcomeLine: Codable, Sendable {
     warnings = outcome.warnings.isEmpty ? nil : outcome.warnings
   }
 
-  /// Whether these can be counts of one picture, of a data set with so many classes.
+  /// Whether these can be counts of a picture, of a data set with so many classes.
   public func isSound(classes: Int) -> Bool { scores?.areSound(classes: classes) ?? true }
 
   /// - Parameter id: of the picture

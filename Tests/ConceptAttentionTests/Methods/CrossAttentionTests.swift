@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 
 /// The two cross-attention baselines of ConceptAttention's paper against their definitions, written out on recorded tensors.
-@Suite struct CrossAttentionTests {
+@Suite(.exactProducts) struct CrossAttentionTests {
   private static let prompt = "a red star above a house"
 
   private func request() -> GenerationRequest {

@@ -9,7 +9,7 @@ import TestSupport
 import Testing
 
 /// Methods beside ConceptAttention on the embedded model, and what they refuse.
-@Suite struct MethodTests {
+@Suite(.exactProducts) struct MethodTests {
   private static let prompt = "a red star above a house"
 
   private func request() -> GenerationRequest {
