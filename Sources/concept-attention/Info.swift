@@ -144,7 +144,7 @@ struct Info: ParsableCommand {
     func half(_ side: Int) -> Int { max(multiple, side / 2 / multiple * multiple) }
     let (width, height) = (half(plan.size.width), half(plan.size.height))
     // A model with learned positions makes one size.
-    if let smaller = try? self.plan(pipeline, { ($0.width, $0.height) = (width, height) }) {
+    if let smaller = try? self.plan(pipeline, change: { ($0.width, $0.height) = (width, height) }) {
       tell("--width \(width) --height \(height)", try situation(parts, pipeline, smaller))
     }
     let share = pipeline.weightMemory.share(beside: 0, limit: Int(1e15))
