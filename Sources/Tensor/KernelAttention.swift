@@ -54,6 +54,12 @@ struct KernelAttention {
     self.precision = precision
   }
 
+  /// How the kernels may form products.
+  var products: ck_attention_products {
+    let rounds = precision == .bf16 && ComputePrecision.current != .float
+    return rounds ? ck_attention_products_bf16 : ck_attention_products_f32
+  }
+
   /// The outputs, and the log-sum-exps if wanted (else empty), of every query stream.
   func attend(output dtype: DType, logSumExp: Bool) -> [AttentionOutput] {
     guard dtype == .f32 || dtype == .bf16 else {
@@ -133,8 +139,7 @@ extension KernelAttention {
           arguments.k_type = Self.type(keys)
           arguments.v_type = Self.type(values)
           arguments.out_type = output == .bf16 ? ck_attention_bf16 : ck_attention_f32
-          let rounds = precision == .bf16 && ComputePrecision.current != .float
-          arguments.products = rounds ? ck_attention_products_bf16 : ck_attention_products_f32
+          arguments.products = products
           (arguments.scale, arguments.causal) = (scale, causal)
           arguments.masks_segments = !masks.isEmpty || factors.contains { $0 != 1 }
           if let mask {

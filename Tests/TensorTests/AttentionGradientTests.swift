@@ -5,6 +5,8 @@ import Testing
 /// The way back through attention against the same in `f64`, with whole score matrices.
 @Suite struct AttentionGradientTests {
   static let tolerance = Tolerance(absolute: 1e-6, relativeToMax: 1e-5)
+  /// Operands, probabilities and slopes are rounded to 8 bits.
+  static let roundedTolerance = Tolerance(absolute: 0.02, relativeToMax: 0.02)
 
   struct Size: Sendable, CustomTestStringConvertible {
     var batch = 1, heads = 1
@@ -22,13 +24,18 @@ import Testing
   ]
 
   @Test(arguments: Kernels.available, sizes) func agreesWithTheWholeMatrix(_ kernels: Kernels, _ size: Size) {
-    let call = Call(size)
-    Kernels.with(kernels) { check(call, call.gradient()) }
+    var call = Call(size)
+    Kernels.with(kernels) {
+      check(call, call.gradient())
+      call.precision = .bf16
+      check(call, call.gradient())
+    }
   }
 
-  @Test(arguments: Kernels.available) func masksAndBiasesAreConstants(_ kernels: Kernels) {
+  @Test(arguments: Kernels.available, AttentionPrecision.allCases)
+  func masksAndBiasesAreConstants(_ kernels: Kernels, _ precision: AttentionPrecision) {
     var call = Call(Size(batch: 2, heads: 2, queries: 66, keys: 70, headDim: 24))
-    call.scale = 0.7
+    (call.scale, call.precision) = (0.7, precision)
     let bias = Naive.tensor(1, 2, 66, 70, seed: 9)
     let forbidden = Tensor(Naive.values(66 * 70, seed: 10).map { $0 > 1 ? -.infinity : 0 }, shape: [1, 1, 66, 70])
     Kernels.with(kernels) {
@@ -39,8 +46,10 @@ import Testing
     }
   }
 
-  @Test(arguments: Kernels.available) func aQueryThatSeesNothingHasNoGradient(_ kernels: Kernels) {
+  @Test(arguments: Kernels.available, AttentionPrecision.allCases)
+  func aQueryThatSeesNothingHasNoGradient(_ kernels: Kernels, _ precision: AttentionPrecision) {
     var call = Call(Size(heads: 2, queries: 3, keys: 5, headDim: 8))
+    call.precision = precision
     var allowed = [Bool](repeating: true, count: 15)
     for key in 5..<10 { allowed[key] = false }
     allowed[2] = false
@@ -81,10 +90,12 @@ import Testing
       gradient.keys[0].key, call.gradient().keys[0].key.sum([0, 1], keepDims: true), Self.tolerance, "shared keys")
   }
 
-  @Test func bitsDoNotDependOnThreads() {
-    let call = Call(Size(heads: 2, queries: 130, keys: 700, headDim: 32)), threads = Threads.count
+  @Test(arguments: AttentionPrecision.allCases) func bitsDoNotDependOnThreads(_ precision: AttentionPrecision) {
+    var call = Call(Size(heads: 2, queries: 130, keys: 700, headDim: 32))
+    call.precision = precision
+    let threads = Threads.count
     defer { Threads.count = threads }
-    let results = [1, 2, 3].map { count in
+    let results = [1, 2, 3].map { [call] count in
       Threads.count = count
       return call.gradient()
     }
@@ -96,10 +107,10 @@ import Testing
   }
 
   private func check(_ call: Call, _ gradient: AttentionGradient) {
-    let expected = call.reference()
-    expectClose(gradient.query, expected.query, Self.tolerance, "query")
-    expectClose(gradient.keys[0].key, expected.key, Self.tolerance, "key")
-    expectClose(gradient.keys[0].value, expected.value, Self.tolerance, "value")
+    let expected = call.reference(), tolerance = call.precision == .f32 ? Self.tolerance : Self.roundedTolerance
+    expectClose(gradient.query, expected.query, tolerance, "query")
+    expectClose(gradient.keys[0].key, expected.key, tolerance, "key")
+    expectClose(gradient.keys[0].value, expected.value, tolerance, "value")
   }
 }
 
@@ -108,6 +119,7 @@ private struct Call {
   var query, key, value, direction: Tensor
   var mask: Tensor?
   var scale: Float?
+  var precision = AttentionPrecision.f32
 
   init(_ size: AttentionGradientTests.Size) {
     func heads(_ tokens: Int, _ dim: Int, _ seed: UInt64) -> Tensor {
@@ -122,12 +134,13 @@ private struct Call {
 
   func output() -> AttentionOutput {
     attentionWithLogSumExp(
-      queries: [query], keys: [AttentionKeys(key, value)], mask: mask, scale: scale)[0]
+      queries: [query], keys: [AttentionKeys(key, value)], mask: mask, scale: scale, precision: precision)[0]
   }
 
   func gradient() -> AttentionGradient {
     attentionVJP(
-      query: query, keys: [AttentionKeys(key, value)], output: output(), gradient: direction, mask: mask, scale: scale)
+      query: query, keys: [AttentionKeys(key, value)], output: output(), gradient: direction, mask: mask, scale: scale,
+      precision: precision)
   }
 
   func reference() -> (query: Tensor, key: Tensor, value: Tensor) {

@@ -1,5 +1,5 @@
 // Reverse mode: the gradient of a scalar with respect to an operation's input, from that with respect to its output. Weights
-// are constants. All in f32; results do not depend on the number of threads.
+// are constants. Sums in f32; results do not depend on the number of threads.
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -51,6 +51,7 @@ typedef struct ck_attention_gradient_args {
   const float *lse;  // contiguous [batch, heads, queries]
   const ck_attention_gradient_keys *keys;
   size_t key_segments;
+  ck_attention_products products;
   float scale;
   ck_attention_mask mask_kind;
   const void *mask;  // [batch, heads, queries, keys] through these strides

@@ -52,7 +52,7 @@ final class BlockTrace {
     var shaped = call
     shaped.sources = sources.map { .init(stream: $0.stream, key: $0.key.value, value: $0.value.value) }
     let mask = shaped.bias(for: .init(stream: query, tensor: queries.value))
-    return queries.attended(to: keys, mask: mask, scale: call.scale)
+    return queries.attended(to: keys, mask: mask, scale: call.scale, precision: call.precision)
   }
 
   /// Runs the block: as `runJointBlock`.

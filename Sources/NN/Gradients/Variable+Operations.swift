@@ -88,8 +88,10 @@ extension Variable {
   /// - Parameters:
   ///   - keys: key and value of every stream
   ///   - scale: `1 / √headDim` unless given
+  ///   - precision: of the products, on the way back too
   public func attended(
-    to keys: [(key: Variable, value: Variable)], mask: Tensor? = nil, scale: Float? = nil
+    to keys: [(key: Variable, value: Variable)], mask: Tensor? = nil, scale: Float? = nil,
+    precision: AttentionPrecision = .f32
   ) -> Variable {
     final class Kept { var output: AttentionOutput? }
     let kept = Kept()
@@ -97,7 +99,8 @@ extension Variable {
     func output() -> AttentionOutput {
       let output =
         kept.output
-        ?? attentionWithLogSumExp(queries: [value], keys: operands(), mask: mask, scale: scale)[0]
+        ?? attentionWithLogSumExp(
+          queries: [value], keys: operands(), mask: mask, scale: scale, precision: precision)[0]
       kept.output = output
       return output
     }
@@ -105,7 +108,8 @@ extension Variable {
       of: [self] + keys.flatMap { [$0.key, $0.value] },
       vjp: { [self] dy in
         let gradient = attentionVJP(
-          query: value, keys: operands(), output: output(), gradient: dy, mask: mask, scale: scale)
+          query: value, keys: operands(), output: output(), gradient: dy, mask: mask, scale: scale,
+          precision: precision)
         kept.output = nil
         return [gradient.query] + gradient.keys.flatMap { [$0.key, $0.value] }
       }

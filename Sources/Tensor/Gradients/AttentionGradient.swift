@@ -18,18 +18,20 @@ public struct AttentionGradient: Sendable {
 ///   - gradient: with respect to the output, of its shape
 ///   - mask: as given to attention; a constant
 ///   - scale: `1 / √headDim` unless given
+///   - precision: as given to attention; `bf16` is taken by instruction sets that multiply in tiles (`amx`)
 ///
 /// Source: FlashAttention-2, arXiv 2307.08691 §3.1.2.
 public func attentionVJP(
   query: Tensor, keys: [AttentionKeys], output: AttentionOutput, gradient: Tensor, mask: Tensor? = nil,
-  scale: Float? = nil
+  scale: Float? = nil, precision: AttentionPrecision = .f32
 ) -> AttentionGradient {
   guard keys.allSatisfy({ $0.masks.isEmpty && $0.logitFactor == 1 }) else {
     tensorFailure("attentionVJP: masks and factors of single key streams; expected one mask for all, and scaled keys")
   }
   let operands = keys.map { AttentionKeys($0.key.converted(to: .f32), $0.value.converted(to: .f32)) }
   let call = KernelAttention(
-    "attentionVJP", [query.converted(to: .f32)], operands, mask: mask, causal: false, scale: scale, precision: .f32)
+    "attentionVJP", [query.converted(to: .f32)], operands, mask: mask, causal: false, scale: scale,
+    precision: precision)
   output.output.requireGradient(gradient, "attentionVJP")
   return call.vjp(output, gradient.converted(to: .f32), keys)
 }
@@ -63,7 +65,7 @@ extension KernelAttention {
         (arguments.splits, arguments.dq_split) = (splits, dq.strides[0])
         arguments.lse = lse.gradientPointer
         (arguments.keys, arguments.key_segments) = (segments.baseAddress, segments.count)
-        arguments.scale = scale
+        (arguments.products, arguments.scale) = (products, scale)
         if let mask {
           arguments.mask_kind = mask.dtype == .bool ? ck_attention_mask_bool : ck_attention_mask_f32
           arguments.mask = mask.rawPointer
