@@ -1,14 +1,7 @@
 // Large parts of mapped files coming into memory and leaving it, on purpose rather than page by page.
 
+import Glibc
 import Synchronization
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#elseif canImport(Darwin)
-  import Darwin
-#endif
 
 extension MappedFile {
   /// Of one request to the disk: large enough for its full speed, small enough to stop soon.

@@ -68,7 +68,7 @@ import Testing
       let m = layer.modulations([conditioning])[0]
       return [
         "x": layer(x, m.video), "enc": layer(try #require(inputs["enc"]), m.text),
-        "gate": m.video.gate.expanded(axis: 1), "enc_gate": m.text.gate.expanded(axis: 1),
+        "gate": m.video.gate.unsqueezed(1), "enc_gate": m.text.gate.unsqueezed(1),
       ]
     case "AdaLayerNorm":
       let layer = try module(inputs) {
@@ -118,8 +118,8 @@ import Testing
     }
     let height = try #require(golden.config.h.int), width = try #require(golden.config.w.int)
     return [
-      "full_table": layer.positions.expanded(axis: 0),
-      "cropped": layer.croppedPositions(height: height / patch, width: width / patch).expanded(axis: 0),
+      "full_table": layer.positions.unsqueezed(0),
+      "cropped": layer.croppedPositions(height: height / patch, width: width / patch).unsqueezed(0),
       "y": layer(try #require(inputs["x"])),
     ]
   }

@@ -101,7 +101,7 @@ import Testing
     #expect(x.shape == [3, 2, n, 4])
     expectClose(product(a, x), b.broadcast(to: [3, 2, n, 4]), tolerance(dtype))
     let vector = Self.random([n], dtype, seed: 4), y = try a.solve(vector)
-    expectClose(product(a, y.expanded(axis: -1)).squeezed(-1), vector.broadcast(to: [3, 2, n]), tolerance(dtype))
+    expectClose(product(a, y.unsqueezed(-1)).squeezed(-1), vector.broadcast(to: [3, 2, n]), tolerance(dtype))
     expectClose(product(a, try a.inverse()), identity(like: a), tolerance(dtype))
   }
 

@@ -71,7 +71,7 @@ import Testing
   func reshapeOfAnyViewKeepsRowMajorOrder(_ target: [Int]) {
     let views = [
       counting(2, 3, 4), counting(4, 3, 2).transposed(0, 2), counting(2, 6, 4)[.all, .every(2)],
-      counting(3, 4).expanded(axis: 0).broadcast(to: [2, 3, 4]), counting(2, 3, 4).flipped(1),
+      counting(3, 4).unsqueezed(0).broadcast(to: [2, 3, 4]), counting(2, 3, 4).flipped(1),
       counting(2, 1, 3, 4).transposed(1, 2),
     ]
     for view in views { #expect(view.reshaped(target).floats == view.floats) }

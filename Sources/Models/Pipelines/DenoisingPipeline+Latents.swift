@@ -9,7 +9,7 @@ extension DenoisingPipeline {
   public func encodeFrames(_ frames: Tensor) -> Tensor { codec.scaled(posterior(frames).mean) }
 
   private func posterior(_ frames: Tensor) -> DiagonalGaussian {
-    let pixels = (frames.converted(to: .f32) / 127.5 - 1).permuted(0, 3, 1, 2).expanded(axis: 0)
+    let pixels = (frames.converted(to: .f32) / 127.5 - 1).permuted(0, 3, 1, 2).unsqueezed(0)
     return codec.posterior(of: pixels.contiguous())
   }
 
@@ -29,7 +29,7 @@ extension DenoisingPipeline {
   ) throws -> (latents: Tensor, image: Tensor?) {
     var clean: Tensor?, shown: Tensor?
     if let start = plan.startingImage {
-      let distribution = posterior(try resizedFrames(start.image.expanded(axis: 0), plan.size, filter: .lanczos))
+      let distribution = posterior(try resizedFrames(start.image.unsqueezed(0), plan.size, filter: .lanczos))
       switch settings.imageUse {
       case .noised: clean = noise.sample(distribution, codec.scaled)
       case .firstFrame: shown = noise.samples(distribution) { imageLatents($0, plan.size) }

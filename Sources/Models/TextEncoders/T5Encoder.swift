@@ -119,6 +119,6 @@ public struct T5Encoder: Sendable {
   /// `[batch, 1, 1, tokens]`: 0 where a token may be seen, the lowest number where not.
   private static func additive(_ mask: Tensor) -> Tensor {
     let hidden = 1 - mask.converted(to: .f32)
-    return (hidden * -Float.greatestFiniteMagnitude).expanded(axis: 1).expanded(axis: 1)
+    return (hidden * -Float.greatestFiniteMagnitude).unsqueezed(1).unsqueezed(1)
   }
 }

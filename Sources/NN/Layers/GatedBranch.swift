@@ -60,7 +60,7 @@ extension Linear {
   }
 
   private func gated(_ outputs: [Tensor], _ gates: [Tensor], _ residuals: [Tensor]) -> [Tensor] {
-    outputs.indices.map { residuals[$0].adding(outputs[$0], gatedBy: gates[$0].expanded(axis: 1)) }
+    outputs.indices.map { residuals[$0].adding(outputs[$0], gatedBy: gates[$0].unsqueezed(1)) }
   }
 }
 
