@@ -4,8 +4,6 @@ import Tensor
 extension CogVideoXTransformer: DifferentiableModel {
   public func leaves(of input: Input) -> InputTensors { InputTensors(latents: input.latents, text: input.text) }
 
-  public func running(_ input: Input) -> [(any JointBlock, BlockID)] { running }
-
   public func traceStreams(_ input: Input, _ leaves: InputVariables) -> [TracedEntry] {
     // No prompt goes into the conditioning.
     let conditioning = Variable(conditioning(input))

@@ -6,8 +6,6 @@ extension FluxTransformer: DifferentiableModel {
     InputTensors(latents: input.image, text: input.text, pooled: input.pooled)
   }
 
-  public func running(_ input: Input) -> [(any JointBlock, BlockID)] { zip(jointBlocks, blocks).map { ($0, $1) } }
-
   public func traceStreams(_ input: Input, _ leaves: InputVariables) -> [TracedEntry] {
     let pooled = leaves.pooled ?? Variable(input.pooled)
     let conditioning = timeTextEmbedding(

@@ -58,6 +58,31 @@ extension DenoisingPipeline {
     }
     return generator.randn(packed(Tensor(zeros: shape)).shape, dtype: plan.noiseType).converted(to: .f32)
   }
+
+  public func frames(ofLatents latents: Tensor, _ plan: GenerationPlan) -> Tensor {
+    decoded(trimmed(unpacked(latents, plan.grid), plan.size))
+  }
+
+  public func latents(ofFrames frames: Tensor) -> Tensor { packed(encodeFrames(frames)) }
+
+  public func preview(_ latents: Tensor, _ plan: GenerationPlan, side: Int) -> Tensor {
+    var latents = trimmed(unpacked(latents.narrow(0, from: 0, count: 1), plan.grid), plan.size)
+    let longest = max(plan.size.height, plan.size.width)
+    if longest > side, latents.rank == 4 {
+      let (height, width) = (latents.shape[2] * side / longest, latents.shape[3] * side / longest)
+      latents = latents.resized(height: max(height, 1), width: max(width, 1), mode: .bilinear, antialias: true)
+    }
+    return GenerationResult(frames: decoded(latents)).image()
+  }
+
+  /// Pictures one by one: the autoencoder's activations are many times those of the transformer.
+  ///
+  /// - Returns: `[batch, frames, 3, height, width]` in 0 … 1
+  private func decoded(_ latents: Tensor) -> Tensor {
+    let unscaled = codec.unscaled(latents)
+    let videos = (0..<latents.shape[0]).map { codec.frames(of: unscaled.narrow(0, from: $0, count: 1)) }
+    return (concatenated(videos) * 0.5 + 0.5).clamped(min: 0, max: 1)
+  }
 }
 
 /// Frames at the planned size, `[frames, height, width, 3]`.
