@@ -43,16 +43,6 @@ extension MappedFile {
     #endif
   }
 
-  /// How much of a range is in the system's cache of files, in bytes; nil where it does not tell.
-  package func cachedBytes(_ range: Range<Int>) -> Int? {
-    let page = Int(sysconf(Int32(_SC_PAGESIZE))), range = range.clamped(to: 0..<count)
-    guard !range.isEmpty, let base = bytes.baseAddress else { return 0 }
-    let lower = range.lowerBound / page * page, length = range.upperBound - lower
-    var pages = [UInt8](repeating: 0, count: (length + page - 1) / page)
-    guard mincore(UnsafeMutableRawPointer(mutating: base + lower), length, &pages) == 0 else { return nil }
-    return min(length, pages.count { $0 & 1 != 0 } * page)
-  }
-
   /// Enters the pages of a range into this process's tables, waiting for the disk.
   private func enter(_ range: Range<Int>, _ page: Int) {
     guard let base = bytes.baseAddress else { return }
