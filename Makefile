@@ -43,6 +43,7 @@ install: setup
 	swift build -c release --product concept-attention
 	Tools/install.sh "$(DESTDIR)$(PREFIX)"
 
+# The demonstrations keep nothing in the user's cache.
 demo: setup
 	swift build -c release --product concept-attention
 	@.build/release/concept-attention generate "a boat on the sea under the sky" --seed 1 --no-cache --output demo
@@ -51,10 +52,10 @@ demo: setup
 demo-video: setup
 	swift build -c release --product concept-attention
 	@.build/release/concept-attention generate "a boat drifting right on the sea under the sky" --model tiny-cogvideox \
-	  --concepts boat,sea,sky --seed 9 --output demo-video/generated
+	  --concepts boat,sea,sky --seed 9 --no-cache --output demo-video/generated
 	@.build/release/concept-attention segment Sources/EmbeddedModels/Resources/tiny-cogvideox-scenes/005 \
 	  --model tiny-cogvideox --prompt "a boat bobbing on the snow under the sky" --concepts boat,snow,sky \
-	  --output demo-video/followed
+	  --no-cache --output demo-video/followed
 
 # The tables and plots that are committed: what they were made by.
 results: setup

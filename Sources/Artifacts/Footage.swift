@@ -17,7 +17,7 @@ public struct Footage: Sendable {
   /// - Throws: `ArtifactError.notAPicture`
   public init(_ picture: Tensor) throws(ArtifactError) {
     guard picture.rank == 3 else { throw .notAPicture("\(picture.dtype) \(picture.shape)") }
-    try self.init(picture.expanded(axis: 0), mapFrames: [0], framesPerSecond: 1)
+    try self.init(picture.unsqueezed(0), mapFrames: [0], framesPerSecond: 1)
   }
 
   /// - Parameters:

@@ -46,7 +46,7 @@ public struct ConceptSet: Sendable {
     let vectors = phrases[0].spans.indices.flatMap { part in
       phrases.map { tokens.vector(of: $0.states, span: $0.spans[part]) }
     }
-    self.init(phrases.map(\.text), embeddings: stacked(vectors).expanded(axis: 0))
+    self.init(phrases.map(\.text), embeddings: stacked(vectors).unsqueezed(0))
   }
 
   /// Concepts joined into one sentence, as the authors' code has them for Stable Diffusion 3: the rows from the start of the
@@ -58,7 +58,7 @@ public struct ConceptSet: Sendable {
     guard let span = sentence.spans.first, !names.isEmpty else { throw .none }
     guard span.count >= names.count else { throw .empty(sentence.text) }
     let rows = sentence.states.narrow(0, from: 0, count: span.lowerBound + names.count)
-    self.init(names, embeddings: rows.expanded(axis: 0), leadingTokens: span.lowerBound)
+    self.init(names, embeddings: rows.unsqueezed(0), leadingTokens: span.lowerBound)
   }
 
   /// With vectors of zeros behind, up to a number of tokens, as the authors' code has them for CogVideoX.

@@ -11,6 +11,10 @@ public struct RunRequest: Codable, Sendable, Equatable {
   public var concepts: [String]?
   public var width, height, steps, samples, seed: Int?
   public var noise: Double?
+  /// The name of an uploaded picture that a generation starts from: of a video the first frame, else replaced by the share
+  /// `strength` of the steps.
+  public var image: String?
+  public var strength: Double?
   public var method, space, layers, timesteps: String?
   /// The name of an uploaded picture, to segment.
   public var picture: String?
@@ -93,8 +97,15 @@ extension RunRequest {
       if picture != nil || noise != nil || samples != nil {
         throw Refusal("picture, noise and samples are of a picture to segment, not of one to generate")
       }
+      if let strength, !(strength > 0 && strength <= 1) {
+        throw Refusal("strength \(strength): expected more than 0 and at most 1")
+      }
+      if strength != nil, image == nil { throw Refusal("strength is of a picture to start from, and there is none") }
     case .segment:
       if picture == nil { throw Refusal("no picture to segment: upload one first") }
+      if image != nil || strength != nil {
+        throw Refusal("image and strength are of a picture to generate, not of one to segment")
+      }
     }
   }
 
@@ -119,6 +130,8 @@ extension RunRequest {
     add("seed", seed)
     add("noise", noise)
     add("samples", samples)
+    add("image", try image.map(store.upload))
+    add("strength", strength)
     add("method", method)
     add("space", space)
     add("layers", layers)

@@ -1,12 +1,6 @@
 // What the operating system refused: opening, mapping, writing or renaming a file.
 
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#elseif canImport(Darwin)
-  import Darwin
-#endif
+import Glibc
 
 /// An operation on a file that the operating system refused.
 public struct FileError: Error, Equatable, CustomStringConvertible {

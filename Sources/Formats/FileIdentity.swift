@@ -1,12 +1,6 @@
 // What tells the contents of a large file from those of another without reading it all.
 
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#elseif canImport(Darwin)
-  import Darwin
-#endif
+import Glibc
 
 /// Tells the contents of files apart.
 package enum FileIdentity {

@@ -1,14 +1,7 @@
 // The files of one run: all written under other names first, then renamed together.
 
 import CSignals
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#elseif canImport(Darwin)
-  import Darwin
-#endif
+import Glibc
 
 /// Files that appear under their names together, or not at all.
 ///

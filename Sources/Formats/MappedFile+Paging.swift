@@ -1,14 +1,7 @@
 // Large parts of mapped files coming into memory and leaving it, on purpose rather than page by page.
 
+import Glibc
 import Synchronization
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#elseif canImport(Darwin)
-  import Darwin
-#endif
 
 extension MappedFile {
   /// Of one request to the disk: large enough for its full speed, small enough to stop soon.
@@ -48,16 +41,6 @@ extension MappedFile {
       posix_fadvise(descriptor, off_t(range.lowerBound), off_t(range.count), POSIX_FADV_DONTNEED)
       close(descriptor)
     #endif
-  }
-
-  /// How much of a range is in the system's cache of files, in bytes; nil where it does not tell.
-  package func cachedBytes(_ range: Range<Int>) -> Int? {
-    let page = Int(sysconf(Int32(_SC_PAGESIZE))), range = range.clamped(to: 0..<count)
-    guard !range.isEmpty, let base = bytes.baseAddress else { return 0 }
-    let lower = range.lowerBound / page * page, length = range.upperBound - lower
-    var pages = [UInt8](repeating: 0, count: (length + page - 1) / page)
-    guard mincore(UnsafeMutableRawPointer(mutating: base + lower), length, &pages) == 0 else { return nil }
-    return min(length, pages.count { $0 & 1 != 0 } * page)
   }
 
   /// Enters the pages of a range into this process's tables, waiting for the disk.

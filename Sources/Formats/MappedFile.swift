@@ -1,14 +1,7 @@
 // The bytes of a file, mapped read-only: what the format readers parse and what tensors of a checkpoint lie in.
 
 import CSignals
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#elseif canImport(Darwin)
-  import Darwin
-#endif
+import Glibc
 
 /// The bytes of a file, mapped into memory for reading, or bytes that are in memory already.
 ///

@@ -55,7 +55,7 @@ public struct AttentionMatrix: Sendable {
     require(x, rows: query.shape[2], "transposedTimes")
     let parts = keys.map { source in
       let back = turned(source, x)
-      return back.output * back.logSumExp.exp().expanded(axis: 3)
+      return back.output * back.logSumExp.exp().unsqueezed(3)
     }
     return concatenated(parts, axis: 2)
   }
@@ -76,7 +76,7 @@ public struct AttentionMatrix: Sendable {
     back.masks = source.masks.map { mask in
       mask.reshaped([Int](repeating: 1, count: 4 - mask.rank) + mask.shape).transposed()
     }
-    back.masks.append(normalisers.expanded(axis: 2))
+    back.masks.append(normalisers.unsqueezed(2))
     let key = source.key.broadcast(to: Array(query.shape.prefix(2) + source.key.shape.suffix(2)))
     return attentionWithLogSumExp(queries: [key], keys: [back], scale: scale, precision: precision)[0]
   }

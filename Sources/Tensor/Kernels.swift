@@ -1,8 +1,5 @@
 import CKernels
-
-#if canImport(Glibc)
-  import Glibc
-#endif
+import Glibc
 
 /// The kernels compiled for one instruction set.
 ///

@@ -1,9 +1,6 @@
 import CKernels
+import Glibc
 import Synchronization
-
-#if canImport(Glibc)
-  import Glibc
-#endif
 
 /// What the tensors of this process hold, and the pool that lends it to them.
 ///

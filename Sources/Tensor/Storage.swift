@@ -1,6 +1,4 @@
-#if canImport(Glibc)
-  import Glibc
-#endif
+import Glibc
 
 /// A reference-counted block of bytes: heap memory from the pool, or part of a mapped file.
 ///

@@ -1,6 +1,4 @@
-#if canImport(Glibc)
-  import Glibc
-#endif
+import Glibc
 
 extension Tensor {
   /// The elements in row-major order, converted to `Float`.

@@ -1,8 +1,5 @@
 import CKernels
-
-#if canImport(Glibc)
-  import Glibc
-#endif
+import Glibc
 
 extension Tensor {
   /// This tensor if its elements already lie in row-major order, else a copy that does.

@@ -1,6 +1,4 @@
-#if canImport(Glibc)
-  import Glibc
-#endif
+import Glibc
 
 extension Tensor {
   /// Memory with undefined content, for a caller that writes every element.

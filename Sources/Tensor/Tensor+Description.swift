@@ -1,6 +1,4 @@
-#if canImport(Glibc)
-  import Glibc
-#endif
+import Glibc
 
 extension Tensor: CustomStringConvertible, CustomDebugStringConvertible {
   /// One line: shape, dtype and, over the finite elements, mean, standard deviation (of the population), minimum and

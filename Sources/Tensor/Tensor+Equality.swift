@@ -1,6 +1,4 @@
-#if canImport(Glibc)
-  import Glibc
-#endif
+import Glibc
 
 // `Tensor` is not `Equatable`: whether NaN equals NaN and 0 equals -0 depends on the question. These two say which they
 // ask.

@@ -1,6 +1,4 @@
-#if canImport(Glibc)
-  import Glibc
-#endif
+import Glibc
 
 // Elements picked by a tensor of positions. One walk serves all: it moves through the result and the positions by
 // their strides, so nothing is expanded or packed beforehand.
@@ -9,7 +7,7 @@ extension Tensor {
   /// Positions of one axis in the order `indices` names them; they replace the axis.
   ///
   /// An embedding lookup is `table.take(0, tokens)`: `[vocabulary, dim]` and `[batch, tokens]` give
-  /// `[batch, tokens, dim]`. `numpy.take`, PyTorch's `x[:, indices]`.
+  /// `[batch, tokens, dim]`. `numpy.take`, `torch.index_select`, PyTorch's `x[:, indices]`.
   ///
   /// - Parameter indices: integers of any shape; negative ones count from the end
   public func take(_ axis: Int, _ indices: Tensor) -> Tensor {
@@ -26,20 +24,6 @@ extension Tensor {
   }
 
   public func take(_ axis: Int, _ indices: [Int]) -> Tensor { take(axis, Tensor(scalars: indices)) }
-
-  /// `torch.index_select`: `take` with one axis of indices, none negative.
-  public func indexSelect(_ axis: Int, _ indices: Tensor) -> Tensor {
-    guard indices.rank == 1 else { tensorFailure("indexSelect: indices of shape \(indices.shape) are not one axis") }
-    let axis = normalizedAxis(axis, "indexSelect"), positions = indices.positions("indexSelect")
-    var extents = shape
-    extents[axis] = indices.count
-    let result = Tensor(uninitialized: extents, dtype: dtype)
-    pick(
-      into: result, positions: positions,
-      positionStrides: shape.indices.map { $0 == axis ? positions.strides[0] : 0 }, sourceStrides: stridesWithout(axis),
-      AxisBounds(operation: "indexSelect", axis: axis, shape: shape, allowsNegative: false))
-    return result
-  }
 
   /// `result[i][j][k] = self[i][indices[i][j][k]][k]` for axis 1 of 3: `torch.gather`.
   ///

@@ -40,7 +40,7 @@ public func stacked(_ tensors: [Tensor], axis: Int = 0) -> Tensor {
   }
   let place = axis < 0 ? axis + first.rank + 1 : axis
   guard (0...first.rank).contains(place) else { tensorFailure("stacked: no place \(axis) in shape \(first.shape)") }
-  return concatenated(tensors.map { $0.expanded(axis: place) }, axis: place)
+  return concatenated(tensors.map { $0.unsqueezed(place) }, axis: place)
 }
 
 extension Tensor {
@@ -53,7 +53,7 @@ extension Tensor {
     var spread = shape, result = shape
     spread.insert(count, at: axis + 1)
     result[axis] *= count
-    return expanded(axis: axis + 1).broadcast(to: spread).reshaped(result)
+    return unsqueezed(axis + 1).broadcast(to: spread).reshaped(result)
   }
 
   /// Every position of one axis as often as `counts` says.

@@ -50,28 +50,12 @@ extension Tensor {
       return linear(inputs, weight: weight, bias: bias, activation: activation).map { $0.converted(to: outputDType) }
     }
     let weight = weight.forProduct()
-    let operands = commonLayout(inputs.map(\.x))
-    let outputs = inputs.map {
-      Tensor(uninitialized: $0.x.shape.dropLast() + [weight.shape[0]], dtype: outputDType)
-    }
-    let residualDType: DType = inputs.allSatisfy { $0.residual.map { $0.dtype == .bf16 } ?? true } ? .bf16 : .f32
-    let residuals = zip(inputs, outputs).map { $0.residual?.rows(like: $1, dtype: residualDType) }
-    let gates = zip(inputs, outputs).map { $0.gate?.rows(like: $1, dtype: .f32) }
     let bias = bias.map { $0.forProduct().aligned() }
-    var segments: [ck_gemm_segment] = []
-    for index in inputs.indices {
-      appendSegments(operands[index], outputs[index], gates[index], residuals[index], to: &segments)
-    }
-    withExtendedLifetime((weight, operands, outputs, gates, residuals, bias)) {
-      var product = ck_gemm_args(weight: weight, operand: operands.first)
-      product.c_type = outputDType.productType
-      product.residual_type = residualDType.productType
-      product.bias = bias?.rawPointer
-      product.bias_type = bias?.dtype.productType ?? ck_gemm_f32
-      product.activation = activation.code
-      product.run(segments)
-    }
-    return outputs
+    let call = LinearCall(
+      inputs, outputs: weight.shape[0], bias: bias, activation: activation, outputDType: outputDType,
+      residualDType: inputs.allSatisfy { $0.residual.map { $0.dtype == .bf16 } ?? true } ? .bf16 : .f32)
+    withExtendedLifetime(weight) { call.run(ck_gemm_args(weight: weight, operand: call.operand)) }
+    return call.outputs
   }
 
   private static func requireLinear(_ input: LinearInput, _ weight: Tensor, _ bias: Tensor?) {
@@ -104,53 +88,6 @@ extension Tensor {
     switch dtype {
     case .f32, .bf16, .f16: self
     default: converted(to: .f32)
-    }
-  }
-
-  /// Operands of one type and one distance between neighbours of the last axis.
-  static func commonLayout(_ tensors: [Tensor]) -> [Tensor] {
-    let readable = tensors.map { $0.forProduct() }
-    let dtypes = Set(readable.map(\.dtype)), steps = Set(readable.map { $0.strides.last ?? 1 })
-    let alike = dtypes.count == 1 ? readable : readable.map { $0.converted(to: .f32) }
-    return steps.count == 1 && dtypes.count == 1 ? alike : alike.map { $0.contiguous() }
-  }
-
-  /// Broadcast to `output`'s shape, with the elements of a row side by side.
-  func rows(like output: Tensor, dtype: DType) -> Tensor {
-    guard Tensor.broadcastShape(shape, output.shape, "linear") == output.shape else {
-      tensorFailure("linear: gate or residual \(shape) does not broadcast to the result \(output.shape)")
-    }
-    let typed = converted(to: dtype)
-    let isRow = typed.rank > 0 && (typed.strides.last == 1 || output.shape.last == 1)
-    let width = output.shape.last ?? 1
-    // A row that is itself broadcast (extent 1) is written out; leading axes stay views.
-    let wide =
-      typed.shape.last == width && isRow
-      ? typed : typed.broadcast(to: Array(typed.shape.dropLast()) + [width]).copied()
-    let fits = UInt(bitPattern: wide.rawPointer) % UInt(dtype.size) == 0
-    return (fits ? wide : wide.copied()).broadcast(to: output.shape)
-  }
-
-  /// Cuts the rows of one input where its stride or its gate changes.
-  static func appendSegments(
-    _ x: Tensor, _ output: Tensor, _ gate: Tensor?, _ residual: Tensor?, to segments: inout [ck_gemm_segment]
-  ) {
-    guard output.count > 0 else { return }
-    let still = [Int](repeating: 0, count: output.rank)
-    let runs = RowRuns(
-      shape: Array(output.shape.dropLast()),
-      strides: [x.strides, output.strides, residual?.strides ?? still, gate?.strides ?? still].map {
-        Array($0.dropLast())
-      },
-      constant: 3)
-    runs.forEach { at in
-      segments.append(
-        ck_gemm_segment(
-          rows: runs.count, a: x.rawPointer + at[0] * x.dtype.size, a_row_stride: runs.steps[0],
-          c: UnsafeMutableRawPointer(mutating: output.rawPointer + at[1] * output.dtype.size),
-          c_row_stride: runs.steps[1],
-          gate: gate.map { ($0.rawPointer + at[3] * 4).assumingMemoryBound(to: Float.self) },
-          residual: residual.map { $0.rawPointer + at[2] * $0.dtype.size }, residual_row_stride: runs.steps[2]))
     }
   }
 }

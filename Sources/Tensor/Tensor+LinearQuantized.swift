@@ -22,33 +22,16 @@ extension Tensor {
   ) -> [Tensor] {
     let columns = columns ?? 0..<weight.columns
     for input in inputs { requireLinear(input, weight, columns, bias) }
-    let operands = commonLayout(inputs.map(\.x))
-    let outputs = inputs.map { Tensor(uninitialized: $0.x.shape.dropLast() + [weight.rows]) }
-    let residuals = zip(inputs, outputs).map { $0.residual?.rows(like: $1, dtype: .f32) }
-    let gates = zip(inputs, outputs).map { $0.gate?.rows(like: $1, dtype: .f32) }
-    let bias = bias?.converted(to: .f32).aligned()
-    var segments: [ck_gemm_segment] = []
-    for index in inputs.indices {
-      appendSegments(operands[index], outputs[index], gates[index], residuals[index], to: &segments)
-    }
-    if segments.isEmpty { return outputs }
-    func run(_ product: ck_gemm_args, from first: Int) {
-      var product = product
-      product.c_type = ck_gemm_f32
-      product.residual_type = ck_gemm_f32
-      product.bias = bias.map { $0.rawPointer + first * MemoryLayout<Float>.size }
-      product.bias_type = ck_gemm_f32
-      product.activation = activation.code
-      product.run(segments.map { $0.advanced(columns: first) })
-    }
-    withExtendedLifetime((operands, outputs, gates, residuals, bias)) {
-      let isDirect = weight.withProduct(columns, operand: operands.first) { run($0, from: 0) }
-      if isDirect { return }
+    let call = LinearCall(
+      inputs, outputs: weight.rows, bias: bias?.converted(to: .f32).aligned(), activation: activation,
+      outputDType: .f32, residualDType: .f32)
+    let isDirect = weight.withProduct(columns, operand: call.operand) { call.run($0) }
+    if !isDirect {
       forEachPanel(of: weight, columns) { panel, first in
-        run(ck_gemm_args(weight: panel, operand: operands.first), from: first)
+        call.run(ck_gemm_args(weight: panel, operand: call.operand), from: first)
       }
     }
-    return outputs
+    return call.outputs
   }
 
   /// Unpacks some rows at a time and calls `body` with them, `[rows, columns.count]`, and the index of the first.
@@ -117,17 +100,5 @@ extension QuantizedMatrix.Format {
     case .q6_K: ck_gemm_q6_k
     case .q4_1, .q5_0, .q5_1, .q2_K, .q3_K: nil
     }
-  }
-}
-
-extension ck_gemm_segment {
-  /// The same rows from the column `columns` on; results, gates and residuals are `f32`.
-  fileprivate func advanced(columns: Int) -> ck_gemm_segment {
-    let bytes = columns * MemoryLayout<Float>.size
-    var segment = self
-    segment.c = c.map { $0 + bytes }
-    segment.gate = gate.map { $0 + columns }
-    segment.residual = residual.map { $0 + bytes }
-    return segment
   }
 }

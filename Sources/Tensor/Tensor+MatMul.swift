@@ -14,7 +14,7 @@ extension Tensor {
   /// - Returns: `[..., rows, columns]`
   public static func matmul(_ a: Tensor, _ b: Tensor) -> Tensor {
     guard a.rank >= 1, b.rank >= 1 else { mismatch(a, b) }
-    let left = a.rank == 1 ? a.expanded(axis: 0) : a, right = b.rank == 1 ? b.expanded(axis: 1) : b
+    let left = a.rank == 1 ? a.unsqueezed(0) : a, right = b.rank == 1 ? b.unsqueezed(1) : b
     guard left.shape[left.rank - 1] == right.shape[right.rank - 2] else { mismatch(a, b) }
     let batch = broadcastShape(Array(left.shape.dropLast(2)), Array(right.shape.dropLast(2)), "matmul")
     var product = MatrixProduct(left, right, batch: batch).result

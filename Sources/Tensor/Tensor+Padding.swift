@@ -1,6 +1,4 @@
-#if canImport(Glibc)
-  import Glibc
-#endif
+import Glibc
 
 /// What stands in the border that padding adds.
 public enum PaddingMode: Sendable, Hashable {
@@ -47,7 +45,7 @@ extension Tensor {
   }
 
   /// Borders added to one axis.
-  public func padded(axis: Int, before: Int = 0, after: Int = 0, mode: PaddingMode = .constant(0)) -> Tensor {
+  public func padded(_ axis: Int, before: Int = 0, after: Int = 0, mode: PaddingMode = .constant(0)) -> Tensor {
     let axis = normalizedAxis(axis, "padded")
     var amounts = [Int](repeating: 0, count: 2 * (rank - axis))
     amounts[amounts.count - 2] = before

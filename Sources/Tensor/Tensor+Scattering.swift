@@ -41,7 +41,7 @@ extension Tensor {
     guard classes >= 0 else { tensorFailure("oneHot: \(classes) classes for shape \(shape)") }
     var result = Tensor(zeros: shape + [classes], dtype: dtype)
     let one = Tensor(1).converted(to: dtype).broadcast(to: shape + [1])
-    result.scatter(rank, expanded(axis: rank), one, "oneHot")
+    result.scatter(rank, unsqueezed(rank), one, "oneHot")
     return result
   }
 

@@ -9,7 +9,7 @@ extension Tensor {
   public func logSoftmax(_ axis: Int = -1) -> Tensor { softmax(axis, logarithm: true, "logSoftmax") }
 
   private func softmax(_ axis: Int, logarithm: Bool, _ name: String) -> Tensor {
-    if rank == 0 { return expanded(axis: 0).softmax(-1, logarithm: logarithm, name).squeezed(0) }
+    if rank == 0 { return unsqueezed(0).softmax(-1, logarithm: logarithm, name).squeezed(0) }
     let axis = normalizedAxis(axis, name)
     if dtype == .f64 { return doubleSoftmax(axis, logarithm) }
     if axis != rank - 1 {

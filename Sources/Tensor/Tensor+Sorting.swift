@@ -3,7 +3,7 @@ extension Tensor {
   ///
   /// Stable: equal elements (0 and -0 are equal) keep their order. NaN counts as the greatest, as in PyTorch: last in
   /// ascending order, first in descending.
-  public func sorted(axis: Int = -1, descending: Bool = false) -> Tensor {
+  public func sorted(_ axis: Int = -1, descending: Bool = false) -> Tensor {
     let indices = ordered(axis, descending, count: nil, "sorted")
     return rank == 0 ? self : gather(axis, indices)
   }
@@ -11,7 +11,7 @@ extension Tensor {
   /// The positions that sort every line along `axis`, in the order of `sorted`.
   ///
   /// - Returns: `i64`, of this shape
-  public func argsort(axis: Int = -1, descending: Bool = false) -> Tensor {
+  public func argsort(_ axis: Int = -1, descending: Bool = false) -> Tensor {
     ordered(axis, descending, count: nil, "argsort")
   }
 

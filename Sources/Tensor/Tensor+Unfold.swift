@@ -1,6 +1,4 @@
-#if canImport(Glibc)
-  import Glibc
-#endif
+import Glibc
 
 extension Tensor {
   /// The windows a convolution sees, as columns (im2col): `torch.nn.functional.unfold`, for any number of spatial axes.
@@ -20,7 +18,7 @@ extension Tensor {
       tensorFailure("unfolded: kernel \(kernel) does not fit shape \(shape)")
     }
     guard rank == spatial + 2 else {
-      return expanded(axis: 0)
+      return unsqueezed(0)
         .unfolded(kernel: kernel, stride: stride, padding: padding, dilation: dilation).squeezed(0)
     }
     let windows = WindowGrid("unfolded", Array(shape[2...]), kernel, stride, padding, dilation)
@@ -48,7 +46,7 @@ extension Tensor {
     to extents: [Int], kernel: [Int], stride: [Int]? = nil, padding: [Int]? = nil, dilation: [Int]? = nil
   ) -> Tensor {
     if rank == 2 {
-      return expanded(axis: 0)
+      return unsqueezed(0)
         .folded(to: extents, kernel: kernel, stride: stride, padding: padding, dilation: dilation).squeezed(0)
     }
     let windows = WindowGrid("folded", extents, kernel, stride, padding, dilation)

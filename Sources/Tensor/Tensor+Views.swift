@@ -72,9 +72,9 @@ extension Tensor {
   }
 
   /// A new axis of extent 1 at `axis` of the result; a view.
-  public func expanded(axis: Int) -> Tensor {
+  public func unsqueezed(_ axis: Int) -> Tensor {
     let place = axis < 0 ? axis + rank + 1 : axis
-    guard (0...rank).contains(place) else { tensorFailure("expanded: no place \(axis) in shape \(shape)") }
+    guard (0...rank).contains(place) else { tensorFailure("unsqueezed: no place \(axis) in shape \(shape)") }
     var newShape = shape, newStrides = strides
     newShape.insert(1, at: place)
     newStrides.insert(0, at: place)

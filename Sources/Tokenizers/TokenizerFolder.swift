@@ -1,13 +1,7 @@
 // The files of a tokenizer folder, read but not yet understood.
 
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#elseif canImport(Darwin)
-  import Darwin
-#endif
 import Formats
+import Glibc
 import Tensor
 
 /// A folder as `save_pretrained` of transformers writes it.

@@ -204,7 +204,7 @@ struct Evaluate: ParsableCommand {
     let pipeline = try model.open()
     let set = try SceneSet(folder: scenes ?? (EmbeddedModel(rawValue: model.model) ?? .tinyFlux).scenes)
     let progress = Progress("scene")
-    let table = try evaluate(pipeline: pipeline, scenes: set) { step in
+    let table = try set.evaluate(pipeline) { step in
       progress.show(step.done, of: step.total)
       try checkInterrupt()
     }

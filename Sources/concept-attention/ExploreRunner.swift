@@ -110,6 +110,8 @@ private struct ModelDescription: Encodable {
   }
 
   var name, family, textFamily: String
+  /// What it does with a picture to start from.
+  var imageUse: String
   var width, height, steps, sizeMultiple: Int
   var layers: [Int]?
   var noise: Float
@@ -126,6 +128,7 @@ private struct ModelDescription: Encodable {
     name = options.model
     family = pipeline.settings.name
     textFamily = model.textFamily
+    imageUse = pipeline.settings.imageUse.rawValue
     (width, height, steps) = (plan.size.width, plan.size.height, plan.steps)
     sizeMultiple = pipeline.sizeMultiple
     layers = pipeline.defaults.layers

@@ -31,7 +31,7 @@ struct SourceFootage {
     case .gif:
       let animation = try GIF.read(file, options: options, most: count)
       return (thinned(animation.frames, every: every), animation.framesPerSecond.map { $0 / Double(every) })
-    case .png, .jpeg: return (try Image.read(file, options: options).expanded(axis: 0), nil)
+    case .png, .jpeg: return (try Image.read(file, options: options).unsqueezed(0), nil)
     case nil:
       guard isVideo(path) else { throw ImageError(path, nil, .unknownFormat) }
       var program = try FFmpeg()

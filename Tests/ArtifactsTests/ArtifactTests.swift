@@ -4,6 +4,7 @@ import Formats
 import Foundation
 import NN
 import Tensor
+import TestSupport
 import Testing
 
 /// The folder that a run leaves.
@@ -16,12 +17,6 @@ import Testing
   private struct Unencodable: Encodable {
     struct Refusal: Error {}
     func encode(to encoder: any Encoder) throws { throw Refusal() }
-  }
-
-  private func withFolder(_ body: (String) throws -> Void) throws {
-    let folder = NSTemporaryDirectory() + "artifacts-\(UUID().uuidString)"
-    defer { try? FileManager.default.removeItem(atPath: folder) }
-    try body(folder)
   }
 
   private func maps(_ concepts: [String]) -> SaliencyMaps {

@@ -15,7 +15,7 @@ import Testing
   @Test(arguments: [(EmbeddedModel.tinyFlux, 0.005), (.tinySD3, 0.005), (.tinyCogVideoX, 0.01)])
   func everyFigureIsNearTheReference(model: EmbeddedModel, tolerance: Double) throws {
     let scenes = try model.scenes
-    let table = try evaluate(pipeline: openPipeline(model.rawValue), scenes: SceneSet(folder: scenes))
+    let table = try SceneSet(folder: scenes).evaluate(openPipeline(model.rawValue))
     let reference = try json(Data(contentsOf: URL(fileURLWithPath: "\(scenes)/metrics.json")))
     let found = try json(table.json())
     #expect(found.n == reference.n)
@@ -36,7 +36,7 @@ import Testing
     struct Cancelled: Error {}
     var done = 0
     #expect(throws: Cancelled.self) {
-      try evaluate(pipeline: openPipeline("tiny-flux"), scenes: SceneSet(folder: scenes)) { progress in
+      try SceneSet(folder: scenes).evaluate(openPipeline("tiny-flux")) { progress in
         done = progress.done
         throw Cancelled()
       }
@@ -46,7 +46,7 @@ import Testing
 
   @Test func aSelectedLayerThatTheModelDoesNotHaveIsAnError() throws {
     #expect(throws: SceneSetError.self) {
-      try evaluate(pipeline: openPipeline("tiny-flux"), scenes: SceneSet(folder: scenes), selection: [6])
+      try SceneSet(folder: scenes).evaluate(openPipeline("tiny-flux"), selection: [6])
     }
   }
 

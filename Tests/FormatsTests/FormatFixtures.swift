@@ -18,14 +18,6 @@ enum FormatFixtures {
     try [UInt8](Data(contentsOf: URL(fileURLWithPath: "\(folder)/\(name)")))
   }
 
-  /// Calls `body` with the path of a new folder, which is removed afterwards.
-  static func withFolder<Result>(_ body: (String) throws -> Result) throws -> Result {
-    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("formats-\(UUID().uuidString)")
-    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(at: folder) }
-    return try body(folder.path)
-  }
-
   static func write(_ bytes: [UInt8], to path: String) throws {
     try Data(bytes).write(to: URL(fileURLWithPath: path))
   }

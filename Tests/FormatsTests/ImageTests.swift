@@ -56,7 +56,7 @@ import Testing
   }
 
   @Test func formatIsToldByContentNotByName() throws {
-    try FormatFixtures.withFolder { folder in
+    try withFolder { folder in
       try FormatFixtures.write(FormatFixtures.contents("images/gray.jpg"), to: folder + "/picture.png")
       #expect(try Image.read(path: folder + "/picture.png").shape == [40, 56, 3])
       try FormatFixtures.write(Array("GIF89a".utf8), to: folder + "/picture.jpg")
@@ -138,7 +138,7 @@ import Testing
       ? Tensor(scalars: values, shape: [5, 7, channels])
       : Tensor(scalars: values.map { UInt8(truncatingIfNeeded: $0) }, shape: [5, 7, channels])
     let texts = [PNG.Text("prompt", "a star, ★"), PNG.Text("Software", "test"), PNG.Text("empty", "")]
-    try FormatFixtures.withFolder { folder in
+    try withFolder { folder in
       try PNG.write(pixels, to: folder + "/x.png", texts: texts)
       let found = try PNG.read(path: folder + "/x.png")
       #expect(found.pixels.bytes == pixels.bytes && found.pixels.shape == pixels.shape && found.pixels.dtype == dtype)

@@ -1,5 +1,6 @@
 import Formats
 import Tensor
+import TestSupport
 import Testing
 
 @Suite struct NpyTests {
@@ -52,7 +53,7 @@ import Testing
 
   @Test(arguments: [[], [0], [5], [2, 3], [3, 0, 2], [1, 2, 3, 4]])
   func whatIsWrittenIsRead(_ shape: [Int]) throws {
-    try FormatFixtures.withFolder { folder in
+    try withFolder { folder in
       let count = shape.reduce(1, *)
       let tensors = [
         Tensor((0..<count).map { Float($0) - 1.5 }, shape: shape),
@@ -70,7 +71,7 @@ import Testing
   }
 
   @Test func bfloat16IsWrittenAsFloat32() throws {
-    try FormatFixtures.withFolder { folder in
+    try withFolder { folder in
       try Npy.write(Tensor([1.5, -3]).converted(to: .bf16), to: folder + "/x.npy")
       let found = try Npy.read(path: folder + "/x.npy")
       #expect(found.dtype == .f32 && found.floats == [1.5, -3])

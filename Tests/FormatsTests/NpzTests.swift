@@ -13,7 +13,7 @@ import Testing
   ]
 
   static func written(compressed: Bool) throws -> [UInt8] {
-    try FormatFixtures.withFolder { folder in
+    try withFolder { folder in
       try NpzFile.write(tensors, to: folder + "/x.npz", compressed: compressed)
       return try FormatFixtures.contents(folder: folder, "x.npz")
     }
@@ -50,7 +50,7 @@ import Testing
   }
 
   @Test(arguments: [false, true]) func everyChangedBitOfAnArrayIsNoticed(compressed: Bool) throws {
-    let bytes = try FormatFixtures.withFolder { folder in
+    let bytes = try withFolder { folder in
       try NpzFile.write(["a": Tensor([1, 2, 3, 4])], to: folder + "/x.npz", compressed: compressed)
       return try FormatFixtures.contents(folder: folder, "x.npz")
     }
@@ -83,7 +83,7 @@ import Testing
   }
 
   @Test func hugeClaimsDoNotAllocate() throws {
-    var bytes = try FormatFixtures.withFolder { folder in
+    var bytes = try withFolder { folder in
       try NpzFile.write(["a": Tensor([1])], to: folder + "/x.npz", compressed: true)
       return try FormatFixtures.contents(folder: folder, "x.npz")
     }
@@ -96,7 +96,7 @@ import Testing
   }
 
   @Test func namesMustBeUniqueAndNotEmpty() throws {
-    try FormatFixtures.withFolder { folder in
+    try withFolder { folder in
       var writer = try NpzWriter(path: folder + "/x.npz")
       try writer.write("a", Tensor(1))
       for name in ["a", ""] {

@@ -110,7 +110,7 @@ import Testing
   ]
 
   @Test func whatIsWrittenIsRead() throws {
-    try FormatFixtures.withFolder { folder in
+    try withFolder { folder in
       try SafetensorsFile.write(Self.tensors, to: folder + "/t.safetensors", metadata: ["format": "pt", "ä": "\\"])
       let file = try SafetensorsFile(path: folder + "/t.safetensors")
       #expect(file.metadata == ["format": "pt", "ä": "\\"])
@@ -125,7 +125,7 @@ import Testing
   }
 
   @Test func viewsAreWrittenInRowMajorOrder() throws {
-    try FormatFixtures.withFolder { folder in
+    try withFolder { folder in
       let matrix = Tensor([1, 2, 3, 4, 5, 6], shape: [2, 3]).transposed()
       try SafetensorsFile.write(["t": matrix], to: folder + "/t.safetensors")
       #expect(try SafetensorsFile(path: folder + "/t.safetensors").tensor("t").floats == [1, 4, 2, 5, 3, 6])
@@ -133,7 +133,7 @@ import Testing
   }
 
   @Test func replacingAFileLeavesItsReadersAlone() throws {
-    try FormatFixtures.withFolder { folder in
+    try withFolder { folder in
       let path = folder + "/t.safetensors"
       try SafetensorsFile.write(["t": Tensor([1, 2])], to: path)
       let old = try SafetensorsFile(path: path).tensor("t")
@@ -144,7 +144,7 @@ import Testing
   }
 
   @Test func anUnfinishedFileLeavesNothing() throws {
-    try FormatFixtures.withFolder { folder in
+    try withFolder { folder in
       do {
         let writer = try SafetensorsWriter(
           path: folder + "/t.safetensors", [.init("a", .f32, [2]), .init("b", .f32, [2])])
@@ -157,7 +157,7 @@ import Testing
   }
 
   @Test func namesMustBeUnique() throws {
-    try FormatFixtures.withFolder { folder in
+    try withFolder { folder in
       for names in [["a", "a"], ["__metadata__", "b"]] {
         #expect(throws: SafetensorsError.self) {
           try SafetensorsWriter(path: folder + "/t.safetensors", names.map { .init($0, .f32, [1]) })
@@ -178,7 +178,7 @@ import Testing
   }
 
   @Test func tensorsComeFromTheirShards() throws {
-    try FormatFixtures.withFolder { folder in
+    try withFolder { folder in
       let files = try open(#"{"b": "m-2.safetensors", "a": "m-1.safetensors"}"#, in: folder)
       #expect(files.names == ["a", "b"])
       #expect(try files.tensor("a").floats == [1, 2] && files.tensor("b").floats == [3])
@@ -198,7 +198,7 @@ import Testing
     (#"[]"#, "expected an object as weight_map"),
   ])
   func disagreementIsNamed(_ weightMap: String, _ text: String) throws {
-    try FormatFixtures.withFolder { folder in
+    try withFolder { folder in
       let error = #expect(throws: SafetensorsError.self) { try open(weightMap, in: folder) }
       #expect(error?.description.contains(text) == true, "\(String(describing: error))")
     }

@@ -108,13 +108,6 @@ enum TinyFlux {
         guidance: inputs["guidance"]?.floats,
         positions: model.positions(grid: TokenGrid(height: size[0], width: size[1]))))
   }
-
-  static func withFolder<Result>(_ body: (String) throws -> Result) throws -> Result {
-    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("checkpoints-\(UUID().uuidString)")
-    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(at: folder) }
-    return try body(folder.path)
-  }
 }
 
 /// Writes GGUF files of plain and block-quantised tensors.

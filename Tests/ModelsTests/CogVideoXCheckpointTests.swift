@@ -77,7 +77,7 @@ import Testing
   @Test(arguments: folders, ["", "model.diffusion_model."])
   func theAuthorsNamesGiveTheSameVideo(name: String, prefix: String) throws {
     let folder = try Self.folder(name)
-    try TinyFlux.withFolder { scratch in
+    try withFolder { scratch in
       let path = "\(scratch)/transformer.safetensors"
       let tensors = try Self.originalTensors(folder).map { (prefix + $0.key, $0.value.contiguous()) }
       try SafetensorsFile.write(Dictionary(uniqueKeysWithValues: tensors), to: path)
@@ -93,7 +93,7 @@ import Testing
     for (name, tensor) in tensors.sorted(by: { $0.key < $1.key }) {
       sketch.add(name, tensor, type: tensor.rank == 2 ? (tensor.shape[1] % 32 == 0 ? 8 : 1) : 0)
     }
-    try TinyFlux.withFolder { scratch in
+    try withFolder { scratch in
       let path = "\(scratch)/transformer.gguf", plain = "\(scratch)/plain.safetensors"
       try Data(sketch.bytes).write(to: URL(fileURLWithPath: path))
       let weights = try sketch.weights
@@ -128,7 +128,7 @@ import Testing
       tensors[name] = tensor
     }
     #expect(tensors.keys.contains("decoder.up.0.block.0.norm1.norm_layer.weight"))
-    try TinyFlux.withFolder { scratch in
+    try withFolder { scratch in
       let path = "\(scratch)/3d-vae.safetensors"
       try SafetensorsFile.write(tensors, to: path)
       #expect(try Self.frames(folder, .init(files: ["vae": path])).isIdentical(to: Self.frames(folder)))
@@ -153,7 +153,7 @@ import Testing
       authors["\(fused).matrix_A.\(index)"] = a[index]
       authors["\(fused).matrix_B.\(index)"] = b[index]
     }
-    try TinyFlux.withFolder { scratch in
+    try withFolder { scratch in
       func merged(_ tensors: [String: Tensor], strength: Float) throws -> LoRAWeights {
         let path = "\(scratch)/lora.safetensors"
         try SafetensorsFile.write(tensors, to: path)

@@ -118,6 +118,13 @@ import Testing
     }
   }
 
+  @Test func generatedWeightsAreConvertedToo() throws {
+    let layer = try load(from: ConvertedWeights(RandomWeights(seed: 1), to: .bf16)) { Linear(8, 4, $0) }
+    let plain = try load(from: RandomWeights(seed: 1)) { Linear(8, 4, $0) }
+    #expect(layer.weight.tensor.isIdentical(to: plain.weight.tensor.converted(to: .bf16)))
+    #expect(layer.bias?.dtype == .f32)
+  }
+
   @Test func aMergedWeightIsRoundedOnceToTheTypeAskedFor() throws {
     let path = FileManager.default.temporaryDirectory.appendingPathComponent("lora-\(UUID()).safetensors").path
     defer { try? FileManager.default.removeItem(atPath: path) }

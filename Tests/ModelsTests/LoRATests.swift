@@ -30,7 +30,7 @@ import Testing
     _ tensors: [String: Tensor], strength: Float = 1, metadata: [String: String] = [:],
     base: (any WeightSource)? = nil
   ) throws -> LoRAWeights {
-    try TinyFlux.withFolder { folder in
+    try withFolder { folder in
       let path = "\(folder)/lora.safetensors"
       try SafetensorsFile.write(tensors, to: path, metadata: metadata)
       return try LoRAWeights(
@@ -169,7 +169,7 @@ import Testing
 /// A pipeline whose parts come from a folder, single files and a LoRA.
 @Suite struct FluxCheckpointTests {
   @Test func singleFilesReplaceTheFoldersParts() throws {
-    try TinyFlux.withFolder { folder in
+    try withFolder { folder in
       let paths = ["transformer.safetensors", "ae.safetensors", "lora.safetensors"].map { "\(folder)/\($0)" }
       try SafetensorsFile.write(try TinyFlux.originalTensors(), to: paths[0])
       try SafetensorsFile.write(try TinyFlux.originalAutoencoder(), to: paths[1])

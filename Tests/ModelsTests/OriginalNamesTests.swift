@@ -22,7 +22,7 @@ import Testing
   }
 
   @Test func originalTransformerGivesTheSameOutput() throws {
-    try TinyFlux.withFolder { folder in
+    try withFolder { folder in
       let path = "\(folder)/flux1-dev.safetensors"
       try SafetensorsFile.write(try TinyFlux.originalTensors(), to: path)
       let renamed = try FluxOriginalNames.renamed(SafetensorsWeights(path: path), path: path)

@@ -120,9 +120,11 @@ import Testing
   @Test func weightsOfOtherTypesGiveTheGradientOfTheirValues() throws {
     let (model, input) = try Self.flux()
     var narrow = model
-    narrow.doubleBlocks[1].image.feedForward.up.weight = model.doubleBlocks[1].image.feedForward.up.weight.narrowed
+    narrow.doubleBlocks[1].image.ending.feedForward.up.weight =
+      model.doubleBlocks[1].image.ending.feedForward.up.weight.narrowed
     var wide = narrow
-    wide.doubleBlocks[1].image.feedForward.up.weight = narrow.doubleBlocks[1].image.feedForward.up.weight.widened
+    wide.doubleBlocks[1].image.ending.feedForward.up.weight =
+      narrow.doubleBlocks[1].image.ending.feedForward.up.weight.widened
     func latents(_ model: FluxTransformer) throws -> Tensor {
       try #require(
         model.gradient(of: .output(.squaredNorm), at: [.latents], input, pass: Self.pass()).latents)

@@ -30,7 +30,7 @@ func checkImageToImage(_ golden: GoldenCase) throws {
   }
   let outputs = [
     "initial_latents": try pipeline.startingLatents(pipeline.plan(request)), "latents_per_step": stacked(latents),
-    "image": result.frames.squeezed(1), "image_u8": result.image().expanded(axis: 0),
+    "image": result.frames.squeezed(1), "image_u8": result.image().unsqueezed(0),
   ]
   try expectOutputs(golden, roundingBytes(golden, outputs))
 }
@@ -90,7 +90,7 @@ private func check(_ golden: GoldenCase, _ pipeline: some DenoisingPipeline) thr
   // Videos have an axis of frames, even those of one.
   let isVideo = pipeline is CogVideoXPipeline
   outputs["image"] = isVideo ? result.frames : result.frames.squeezed(1)
-  outputs["image_u8"] = (isVideo ? result.video() : result.image()).expanded(axis: 0)
+  outputs["image_u8"] = (isVideo ? result.video() : result.image()).unsqueezed(0)
   let prompts =
     [("", request.prompts)] + (plan.guidance.classifierFree.map { [("negative_", [$0.negativePrompt])] } ?? [])
   for (prefix, prompts) in prompts {

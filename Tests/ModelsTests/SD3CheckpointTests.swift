@@ -21,7 +21,7 @@ import Testing
 
   /// A folder with everything but weights.
   private func withoutWeights(_ body: (String) throws -> Void) throws {
-    try TinyFlux.withFolder { copy in
+    try withFolder { copy in
       let files = FileManager.default
       for entry in ["model_index.json", "scheduler", "tokenizer", "tokenizer_2", "tokenizer_3"] {
         try files.createSymbolicLink(atPath: "\(copy)/\(entry)", withDestinationPath: "\(folder)/\(entry)")
@@ -106,7 +106,7 @@ import Testing
   }
 
   @Test func aTransformerInGGUFAndALowRankChangeWork() throws {
-    try TinyFlux.withFolder { copy in
+    try withFolder { copy in
       var sketch = GGUFSketch()
       for (name, tensor) in try TinySD3.originalTensors("\(folder)/transformer").sorted(by: { $0.key < $1.key }) {
         sketch.add(name, tensor, type: 0)
@@ -135,7 +135,7 @@ import Testing
       ("relative_attention_bias", "rel_b"), ("layer.1.DenseReluDense.wi_0", "ffn_gate"),
       ("layer.1.DenseReluDense.wi_1", "ffn_up"), ("layer.1.DenseReluDense.wo", "ffn_down"),
     ]
-    try TinyFlux.withFolder { copy in
+    try withFolder { copy in
       var sketch = GGUFSketch()
       for (name, tensor) in try TinyFlux.tensors("\(folder)/text_encoder_3").sorted(by: { $0.key < $1.key }) {
         let renamed = names.reduce(name) { $0.replacingOccurrences(of: $1.0, with: $1.1) }

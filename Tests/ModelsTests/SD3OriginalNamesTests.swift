@@ -22,7 +22,7 @@ import Testing
   }
 
   @Test func originalTransformerGivesTheSameOutput() throws {
-    try TinyFlux.withFolder { folder in
+    try withFolder { folder in
       let path = "\(folder)/sd3.5_medium.safetensors"
       try SafetensorsFile.write(try TinySD3.originalTensors(TinySD3.folder), to: path)
       let renamed = try SD3OriginalNames.renamed(SafetensorsWeights(path: path), path: path)
@@ -75,7 +75,7 @@ import Testing
       ("lora_unet_joint_blocks_1_x_block_attn2_qkv.lora_down.weight", a),
       ("lora_unet_joint_blocks_1_x_block_attn2_qkv.lora_up.weight", b),
     ]
-    try TinyFlux.withFolder { folder in
+    try withFolder { folder in
       let merged = try [diffusers, authors, kohya].enumerated().map { index, tensors in
         let path = "\(folder)/\(index).safetensors"
         try SafetensorsFile.write(Dictionary(uniqueKeysWithValues: tensors), to: path)

@@ -230,7 +230,7 @@ private struct CrossBlock: JointBlock, JointBlockHalf {
   var attentionPrecision: AttentionPrecision { .f32 }
   func project(_ inputs: [HalfInput]) -> [Projection<Void>] {
     inputs.map {
-      let heads = $0.tokens.expanded(axis: 1)
+      let heads = $0.tokens.unsqueezed(1)
       return Projection(query: heads, key: heads, value: heads)
     }
   }

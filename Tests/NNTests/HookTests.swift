@@ -323,7 +323,7 @@ private struct Careless: JointBlock, JointBlockHalf {
   func project(_ inputs: [HalfInput]) -> [Projection<Void>] {
     if loses == .projection { return [] }
     return inputs.map {
-      let heads = $0.tokens.expanded(axis: 1)
+      let heads = $0.tokens.unsqueezed(1)
       return Projection(query: heads, key: heads, value: heads)
     }
   }

@@ -40,8 +40,8 @@ import Testing
     case "AdaLayerNormZero":
       let layer = try module(inputs) { AdaLayerNormZero(dim, $0) }, m = layer.modulations([conditioning])[0]
       return [
-        "x": layer(x, m), "gate_msa": m.gateAttention, "shift_mlp": m.shiftMLP, "scale_mlp": m.scaleMLP,
-        "gate_mlp": m.gateMLP,
+        "x": layer(x, m), "gate_msa": m.attention.gate, "shift_mlp": m.mlp.shift, "scale_mlp": m.mlp.scale,
+        "gate_mlp": m.mlp.gate,
       ]
     case "AdaLayerNormZeroSingle":
       let layer = try module(inputs) { AdaLayerNormZeroSingle(dim, $0) }, m = layer.modulations([conditioning])[0]
@@ -54,10 +54,10 @@ import Testing
       return ["y": layer(x, conditioning)]
     case "SD35AdaLayerNormZeroX":
       let layer = try module(inputs) { SD35AdaLayerNormZeroX(dim, $0) }, m = layer.modulations([conditioning])[0]
-      let (joint, dual) = layer(x, m)
+      let dual = try #require(m.dual)
       return [
-        "x": joint, "gate_msa": m.attention.gateAttention, "shift_mlp": m.attention.shiftMLP,
-        "scale_mlp": m.attention.scaleMLP, "gate_mlp": m.attention.gateMLP, "x2": dual, "gate_msa2": m.gateDual,
+        "x": layer(x, m), "gate_msa": m.attention.gate, "shift_mlp": m.mlp.shift, "scale_mlp": m.mlp.scale,
+        "gate_mlp": m.mlp.gate, "x2": layer.norm(x, dual), "gate_msa2": dual.gate,
       ]
     case "CogVideoXLayerNormZero":
       let layer = try module(inputs) {
@@ -68,7 +68,7 @@ import Testing
       let m = layer.modulations([conditioning])[0]
       return [
         "x": layer(x, m.video), "enc": layer(try #require(inputs["enc"]), m.text),
-        "gate": m.video.gate.expanded(axis: 1), "enc_gate": m.text.gate.expanded(axis: 1),
+        "gate": m.video.gate.unsqueezed(1), "enc_gate": m.text.gate.unsqueezed(1),
       ]
     case "AdaLayerNorm":
       let layer = try module(inputs) {
@@ -118,8 +118,8 @@ import Testing
     }
     let height = try #require(golden.config.h.int), width = try #require(golden.config.w.int)
     return [
-      "full_table": layer.positions.expanded(axis: 0),
-      "cropped": layer.croppedPositions(height: height / patch, width: width / patch).expanded(axis: 0),
+      "full_table": layer.positions.unsqueezed(0),
+      "cropped": layer.croppedPositions(height: height / patch, width: width / patch).unsqueezed(0),
       "y": layer(try #require(inputs["x"])),
     ]
   }

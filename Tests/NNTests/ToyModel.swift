@@ -72,7 +72,7 @@ struct ToyHalf: JointBlockHalf {
   }
 
   func project(_ inputs: [HalfInput]) -> [Projection<Void>] {
-    let modulated = inputs.map { $0.tap(.modulated, $0.tokens + $0.conditioning.expanded(axis: 1)) }
+    let modulated = inputs.map { $0.tap(.modulated, $0.tokens + $0.conditioning.unsqueezed(1)) }
     return projection(modulated).map { all in
       let parts = all.chunked(3, axis: -1).map { $0.rearranged("b t (h d) -> b h t d", ["h": ToyModel.heads]) }
       return Projection(query: parts[0], key: parts[1], value: parts[2])

@@ -47,7 +47,7 @@ import Testing
     let x = Naive.tensor(6, 40, 3, 8), row = Naive.tensor(8, seed: 3)
     let views = [
       x, x.permuted(3, 1, 0, 2), x.flipped(1, 3), x[1..., .every(3), 1...], x.transposed(0, 1)[.all, .all, 0],
-      x[.all, .all, .all, 3], x[0, 0, 0].expanded(axis: 0).broadcast(to: [300, 8]),
+      x[.all, .all, .all, 3], x[0, 0, 0].unsqueezed(0).broadcast(to: [300, 8]),
     ]
     Kernels.with(kernels) {
       for view in views {

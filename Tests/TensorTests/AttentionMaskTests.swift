@@ -117,28 +117,24 @@ import Testing
         let query = Tensor(zeros: [1, 2, 3, 8]), key = Tensor(zeros: [1, 2, 5, 4])
         _ = scaledDotProductAttention(query: query, key: key, value: key)
       })
-    #expect(text(key).contains("query shape [1, 2, 3, 8] and key shape [1, 2, 5, 4] do not fit"))
+    expectTrapText(key, "query shape [1, 2, 3, 8] and key shape [1, 2, 5, 4] do not fit")
     let value = try #require(
       await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
         let query = Tensor(zeros: [1, 2, 3, 8]), key = Tensor(zeros: [1, 2, 5, 8])
         _ = scaledDotProductAttention(query: query, key: key, value: Tensor(zeros: [1, 2, 4, 8]))
       })
-    #expect(text(value).contains("key shape [1, 2, 5, 8] and value shape [1, 2, 4, 8] do not fit"))
+    expectTrapText(value, "key shape [1, 2, 5, 8] and value shape [1, 2, 4, 8] do not fit")
     let mask = try #require(
       await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
         let query = Tensor(zeros: [1, 2, 3, 8])
         _ = scaledDotProductAttention(query: query, key: query, value: query, mask: Tensor(zeros: [3, 4]))
       })
-    #expect(text(mask).contains("shape [3, 4] does not broadcast to [1, 2, 3, 3]"))
+    expectTrapText(mask, "shape [3, 4] does not broadcast to [1, 2, 3, 3]")
     let row = try #require(
       await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
         let query = Tensor(zeros: [1, 2, 3, 8])
         _ = attentionProbabilities(query: query, keys: [query], rows: [3])
       })
-    #expect(text(row).contains("row 3 does not exist in query shape [1, 2, 3, 8]"))
-  }
-
-  private func text(_ result: ExitTest.Result) -> String {
-    String(decoding: result.standardErrorContent, as: UTF8.self)
+    expectTrapText(row, "row 3 does not exist in query shape [1, 2, 3, 8]")
   }
 }

@@ -52,7 +52,7 @@ import Testing
     let x = numbers.tensor(2, 3, 9, 10), weight = numbers.tensor(4, 3, 3, 3), residual = numbers.tensor(2, 4, 9, 10)
     Kernels.with(kernels) {
       let flat = Tensor.conv2d(x, weight: weight, padding: 1)
-      let deep = Tensor.conv3d(x.expanded(axis: 2), weight: weight.expanded(axis: 2), padding: [0, 1, 1])
+      let deep = Tensor.conv3d(x.unsqueezed(2), weight: weight.unsqueezed(2), padding: [0, 1, 1])
       #expect(flat.floats == deep.floats)
       let fused = Tensor.conv2d(x, weight: weight, padding: 1, activation: .silu, residual: residual).floats
       let (plain, rest) = (flat.floats, residual.floats)

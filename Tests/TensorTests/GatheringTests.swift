@@ -26,13 +26,6 @@ import Testing
     }
   }
 
-  @Test func indexSelectTakesOneAxisOfIndices() {
-    let x = TestRandom(2).with { $0.tensor([3, 4]) }
-    for view in oddViews(of: x) {
-      #expect(view.indexSelect(1, Tensor(scalars: [3, 0, 3])).isIdentical(to: x.take(1, [3, 0, 3])))
-    }
-  }
-
   @Test func gatherPicksAlongAnAxisPerLine() {
     var random = TestRandom(3)
     let x = random.tensor([3, 4, 5]), plain = Plain(x)
@@ -81,7 +74,7 @@ import Testing
   @Test func manyLinesAreScatteredAtOnce() {
     var random = TestRandom(5)
     let indices = random.indices([300], in: 0..<10), source = random.tensor([300, 700])
-    let added = Tensor(zeros: [10, 700]).scatterAdd(0, indices.expanded(axis: 1).broadcast(to: [300, 700]), source)
+    let added = Tensor(zeros: [10, 700]).scatterAdd(0, indices.unsqueezed(1).broadcast(to: [300, 700]), source)
     var expected = Plain(Tensor(zeros: [10, 700]))
     let named = indices.scalars(as: Int.self), plain = Plain(source)
     for position in Plain.positions([300, 700]) { expected[[named[position[0]], position[1]]] += plain[position] }

@@ -101,7 +101,7 @@ import Testing
     #expect(x.shape == [3, 2, n, 4])
     expectClose(product(a, x), b.broadcast(to: [3, 2, n, 4]), tolerance(dtype))
     let vector = Self.random([n], dtype, seed: 4), y = try a.solve(vector)
-    expectClose(product(a, y.expanded(axis: -1)).squeezed(-1), vector.broadcast(to: [3, 2, n]), tolerance(dtype))
+    expectClose(product(a, y.unsqueezed(-1)).squeezed(-1), vector.broadcast(to: [3, 2, n]), tolerance(dtype))
     expectClose(product(a, try a.inverse()), identity(like: a), tolerance(dtype))
   }
 
@@ -207,14 +207,10 @@ import Testing
   @Test func wrongShapesAreNamed() async {
     await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
       _ = try? Tensor(zeros: [2, 3]).inverse()
-    }.map { #expect(text($0).contains("inverse: shape [2, 3] has matrices that are not square")) }
+    }.map { expectTrapText($0, "inverse: shape [2, 3] has matrices that are not square") }
     await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
       _ = try? Tensor(zeros: [3, 3]).solve(Tensor(zeros: [4, 1]))
-    }.map { #expect(text($0).contains("solve: shapes [3, 3] and [4, 1] do not fit")) }
-  }
-
-  private func text(_ result: ExitTest.Result) -> String {
-    String(decoding: result.standardErrorContent, as: UTF8.self)
+    }.map { expectTrapText($0, "solve: shapes [3, 3] and [4, 1] do not fit") }
   }
 
   private func expectError(

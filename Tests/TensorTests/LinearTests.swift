@@ -100,14 +100,14 @@ import Testing
       }
     }
     let together = linear([LinearInput(x)])[0]
-    let alone = (0..<37).flatMap { linear([LinearInput(x[$0].expanded(axis: 0))])[0] }
+    let alone = (0..<37).flatMap { linear([LinearInput(x[$0].unsqueezed(0))])[0] }
     #expect(together == alone)
     let inSegments = linear([LinearInput(x[..<3]), LinearInput(x[3..<4]), LinearInput(x[4...])]).flatMap { $0 }
     #expect(together == inSegments)
     #expect(together == withThreads(1) { linear([LinearInput(x)])[0] })
     #expect(together == withThreads(3) { linear([LinearInput(x)])[0] })
     // More rows than one slab of packed rows holds.
-    let many = linear([LinearInput(x.expanded(axis: 0).broadcast(to: [15, 37, 419]))])[0]
+    let many = linear([LinearInput(x.unsqueezed(0).broadcast(to: [15, 37, 419]))])[0]
     #expect((0..<15).allSatisfy { Array(many[($0 * together.count)..<(($0 + 1) * together.count)]) == together })
   }
 

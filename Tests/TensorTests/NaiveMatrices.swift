@@ -29,7 +29,7 @@ func sum(_ a: Tensor, _ b: Tensor, _ factor: Double = 1) -> Tensor {
 
 /// Column `j` of `[…, rows, k]` times element `j` of `[…, k]`.
 func columnsScaled(_ x: Tensor, _ factors: Tensor) -> Tensor {
-  let spread = factors.expanded(axis: -2).broadcast(to: x.shape).converted(to: .f64).scalars(as: Double.self)
+  let spread = factors.unsqueezed(-2).broadcast(to: x.shape).converted(to: .f64).scalars(as: Double.self)
   let values = x.converted(to: .f64).scalars(as: Double.self)
   return Tensor(scalars: zip(values, spread).map { $0 * $1 }, shape: x.shape)
 }

@@ -10,11 +10,11 @@ import Testing
     #expect(x.norm(order: .infinity).item == 12)
     #expect(x.norm(order: -.infinity).item == 0)
     #expect(x.norm(order: 0).item == 3)
-    #expect(x.norm(axes: [1]).floats == [5, 12])
-    #expect(x.norm(axes: [0], keepDims: true).shape == [1, 2])
+    #expect(x.norm(1).floats == [5, 12])
+    #expect(x.norm(0, keepDims: true).shape == [1, 2])
     #expect(abs(x.norm(order: 3).item - 12.2070) < 1e-3)
     #expect(Tensor(zeros: [0]).norm().item == 0)
-    #expect(Tensor(zeros: [3, 0]).norm(axes: [1]).floats == [0, 0, 0])
+    #expect(Tensor(zeros: [3, 0]).norm(1).floats == [0, 0, 0])
     #expect(Tensor([1, .nan]).norm().item.isNaN)
   }
 
@@ -37,7 +37,7 @@ import Testing
   @Test func axesAreReducedThroughAnyStrides() {
     var generator = Generator(seed: 1)
     let x = generator.randn([3, 4, 5], dtype: .f64), turned = x.permuted(2, 0, 1)
-    expectClose(turned.norm(axes: [0, 2]), x.norm(axes: [1, 2]), Tolerance(absolute: 1e-14))
+    expectClose(turned.norm(0, 2), x.norm(1, 2), Tolerance(absolute: 1e-14))
   }
 }
 
@@ -51,7 +51,7 @@ import Testing
   }
 
   @Test(arguments: [DType.f32, .f64]) func twoComponentsExplainAPlane(_ dtype: DType) throws {
-    let x = samples(dtype), result = try pca(x, components: 2)
+    let x = samples(dtype), result = try x.principalComponents(2)
     #expect(result.components.shape == [2, 5] && result.mean.shape == [5])
     #expect(result.explainedVarianceRatio.floats.reduce(0, +) > 0.999)
     #expect(result.explainedVariance.floats[0] > result.explainedVariance.floats[1])
@@ -66,7 +66,7 @@ import Testing
   }
 
   @Test func signsAreDeterministic() throws {
-    let x = samples(.f64), result = try pca(x, components: 2), mirrored = try pca(x[.every(-1)], components: 2)
+    let x = samples(.f64), result = try x.principalComponents(2), mirrored = try x[.every(-1)].principalComponents(2)
     expectClose(result.components, mirrored.components, Tolerance(absolute: 1e-10))
     for row in rows(result.components) {
       let smallest = row.min() ?? 0, largest = row.max() ?? 0
@@ -77,7 +77,7 @@ import Testing
   @Test func notANumberIsFound() {
     var values = [Float](repeating: 1, count: 12)
     values[7] = .nan
-    let error = #expect(throws: LinearAlgebraError.self) { try pca(Tensor(values, shape: [4, 3]), components: 1) }
-    #expect(error?.reason == .notFinite(row: 2, column: 1) && error?.routine == "pca")
+    let error = #expect(throws: LinearAlgebraError.self) { try Tensor(values, shape: [4, 3]).principalComponents(1) }
+    #expect(error?.reason == .notFinite(row: 2, column: 1) && error?.routine == "principalComponents")
   }
 }

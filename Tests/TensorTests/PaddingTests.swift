@@ -33,8 +33,8 @@ import Testing
 
   @Test func oneAxisIsPaddedByName() {
     let x = Tensor([1, 2, 3, 4], shape: [2, 2])
-    #expect(x.padded(axis: 0, before: 1).floats == [0, 0, 1, 2, 3, 4])
-    #expect(x.padded(axis: -1, after: 1, mode: .replicate).floats == [1, 2, 2, 3, 4, 4])
+    #expect(x.padded(0, before: 1).floats == [0, 0, 1, 2, 3, 4])
+    #expect(x.padded(-1, after: 1, mode: .replicate).floats == [1, 2, 2, 3, 4, 4])
   }
 
   @Test func borderWiderThanTheSourceIsNamed() async {

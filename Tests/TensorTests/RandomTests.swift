@@ -94,14 +94,10 @@ import Testing
     await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
       var generator = Generator(seed: 0)
       _ = generator.randint([2], high: 300, dtype: .u8)
-    }.map { #expect(text($0).contains("u8 does not hold the numbers from 0 to 299")) }
+    }.map { expectTrapText($0, "u8 does not hold the numbers from 0 to 299") }
     await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
       var generator = Generator(seed: 0)
       _ = generator.randn([20], dtype: .i32)
-    }.map { #expect(text($0).contains("dtype i32 of shape [20]")) }
-  }
-
-  private func text(_ result: ExitTest.Result) -> String {
-    String(decoding: result.standardErrorContent, as: UTF8.self)
+    }.map { expectTrapText($0, "dtype i32 of shape [20]") }
   }
 }

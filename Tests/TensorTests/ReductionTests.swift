@@ -8,7 +8,7 @@ import Testing
   static let views: [Tensor] = [
     Naive.tensor(3, 4, 5), Naive.tensor(5, 4, 3).transposed(0, 2), Naive.tensor(2, 300, 9), Naive.tensor(9, 300, 2),
     Naive.tensor(6, 8, 10).flipped(1)[.every(2), 1..., .every(3)], Naive.tensor(1, 2100, 1), Naive.tensor(2, 1, 1300),
-    Naive.tensor(7).expanded(axis: 0).expanded(axis: 0).broadcast(to: [2, 3, 7]),
+    Naive.tensor(7).unsqueezed(0).unsqueezed(0).broadcast(to: [2, 3, 7]),
   ]
   static let axisSets: [[Int]] = [[], [0], [1], [2], [0, 1], [1, 2], [0, -1], [0, 1, 2]]
 

@@ -14,8 +14,8 @@ import Testing
       for descending in [false, true] {
         let expected = naiveOrder(x, axis, descending)
         for view in oddViews(of: x) {
-          #expect(view.argsort(axis: axis, descending: descending).scalars(as: Int.self) == expected)
-          let sorted = view.sorted(axis: axis, descending: descending)
+          #expect(view.argsort(axis, descending: descending).scalars(as: Int.self) == expected)
+          let sorted = view.sorted(axis, descending: descending)
           let picked = x.gather(axis, Tensor(scalars: expected, shape: shape))
           #expect(sorted.dtype == dtype && sorted.isIdentical(to: picked))
         }
@@ -28,7 +28,7 @@ import Testing
     for (shape, axis) in [([40], 0), ([3, 50], 1), ([50, 3], 0), ([1000], 0)] {
       let x = random.tensor(shape, below: 20)
       for largest in [true, false] {
-        let order = x.argsort(axis: axis, descending: largest)
+        let order = x.argsort(axis, descending: largest)
         for count in [0, 1, 3, 40] {
           for view in oddViews(of: x) {
             let top = view.topK(count, axis: axis, largest: largest)

@@ -71,7 +71,7 @@ import Testing
   func reshapeOfAnyViewKeepsRowMajorOrder(_ target: [Int]) {
     let views = [
       counting(2, 3, 4), counting(4, 3, 2).transposed(0, 2), counting(2, 6, 4)[.all, .every(2)],
-      counting(3, 4).expanded(axis: 0).broadcast(to: [2, 3, 4]), counting(2, 3, 4).flipped(1),
+      counting(3, 4).unsqueezed(0).broadcast(to: [2, 3, 4]), counting(2, 3, 4).flipped(1),
       counting(2, 1, 3, 4).transposed(1, 2),
     ]
     for view in views { #expect(view.reshaped(target).floats == view.floats) }
@@ -110,20 +110,16 @@ import Testing
       await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
         _ = Tensor(zeros: [2, 3]).reshaped(4, 2)
       })
-    #expect(text(reshape).contains("shape [2, 3] (6 elements) does not become [4, 2]"))
+    expectTrapText(reshape, "shape [2, 3] (6 elements) does not become [4, 2]")
     let index = try #require(
       await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
         _ = Tensor(zeros: [2, 3])[2]
       })
-    #expect(text(index).contains("index 2 is outside axis 0 of shape [2, 3]"))
+    expectTrapText(index, "index 2 is outside axis 0 of shape [2, 3]")
     let broadcast = try #require(
       await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
         _ = Tensor(zeros: [2, 3]).broadcast(to: [3, 2])
       })
-    #expect(text(broadcast).contains("shape [2, 3] does not broadcast to [3, 2]"))
-  }
-
-  private func text(_ result: ExitTest.Result) -> String {
-    String(decoding: result.standardErrorContent, as: UTF8.self)
+    expectTrapText(broadcast, "shape [2, 3] does not broadcast to [3, 2]")
   }
 }

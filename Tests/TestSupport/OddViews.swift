@@ -1,8 +1,5 @@
+import Glibc
 import Tensor
-
-#if canImport(Glibc)
-  import Glibc
-#endif
 
 /// The same elements laid out in every way an operation may meet: in order, axes reversed, backwards, with gaps,
 /// in a mapped file at an address that fits no element type, and (where all are equal along an axis) broadcast.
@@ -13,7 +10,7 @@ public func oddViews(of tensor: Tensor) -> [Tensor] {
   backwards = backwards.copied()
   for axis in axes { backwards = backwards.flipped(axis) }
   forwards = tensor.permuted(axes.reversed()).copied().permuted(axes.reversed())
-  let gaps = tensor.expanded(axis: -1).broadcast(to: tensor.shape + [3]).copied()[.ellipsis, 1]
+  let gaps = tensor.unsqueezed(-1).broadcast(to: tensor.shape + [3]).copied()[.ellipsis, 1]
   return [tensor.contiguous(), forwards ?? tensor, backwards, gaps, mappedAtOddAddress(tensor)]
 }
 

@@ -245,6 +245,8 @@ class Runs(WithServer):
             ({"prompt": "a" * 5000}, "prompt"), ({"prompt": "a star", "seed": -1}, "seed"), ({"prompt": 3}, "prompt"),
             ({"prompt": "the"}, "concepts"), ({"kind": "paint", "prompt": "a"}, "kind"),
             ({"kind": "segment", "concepts": ["a"]}, "picture"), ({"kind": "segment", "picture": "../x"}, "uploaded"),
+            ({"prompt": "a star", "image": "../x"}, "uploaded"), ({"prompt": "a star", "strength": 0.5}, "strength"),
+            ({"prompt": "a star", "image": "x.png", "strength": 2}, "strength"), ({"kind": "segment", "picture": "x", "image": "x"}, "image"),
             ({"prompt": "a star", "ablate": ["double.0.image"]}, "ablate"), ({"prompt": "a star", "cut": ["double.0=image"]}, "cut"),
             ({"prompt": "a star", "patch": [{"sites": "double", "run": "../../etc"}]}, "kept no tensors"),
         ]
@@ -369,7 +371,7 @@ class Strangers(WithServer):
             self.assertIsNone(self.server.process.poll(), f"gone after {bytes(data)!r}")
         values = [None, True, -1, 1e400, 2**64, 2**63, "", "x" * 100, [], {}, [[]], {"a": 1}, "\0", "\ud800", 0.5, [None], ["a"] * 40]
         names = ["kind", "prompt", "concepts", "width", "height", "steps", "seed", "samples", "noise", "method", "space", "layers",
-                 "timesteps", "picture", "saveSites", "ablate", "cut", "patch", "steer"]
+                 "timesteps", "picture", "image", "strength", "saveSites", "ablate", "cut", "patch", "steer"]
         for name in names:
             for value in values:
                 wish = {"kind": "segment" if name == "picture" else "generate", "prompt": "", "steps": 0, "samples": 0, name: value}
@@ -386,6 +388,26 @@ class Strangers(WithServer):
                 connection.recv(1 << 16)
             except OSError:
                 pass
+
+
+class ImageToVideo(WithServer):
+    arguments = ("--model", os.path.join(ROOT, "Tests/Fixtures/pipelines/cogvideox-5b-i2v/pipeline"))
+
+    def upload(self, data):
+        return self.server.json("POST", "/api/uploads", data, {"Content-Type": "image/png"})[1]["name"]
+
+    def test_a_video_continues_an_uploaded_picture(self):
+        self.assertEqual(self.server.json("GET", "/api/model")[1]["model"]["image_use"], "firstFrame")
+        wish = {"kind": "generate", "prompt": "a boat", "concepts": ["boat", "sea"], "steps": 1}
+        for wrong, words in (({}, "continues a picture"), ({"image": "none.png"}, "no uploaded file"),
+                             ({"image": self.upload(png(48, 32)), "strength": 0.5}, "strength")):
+            status, answer = self.server.json("POST", "/api/runs", {**wish, **wrong})
+            self.assertIn(status, (400, 404), answer)
+            self.assertIn(words, answer["error"])
+        ids = [self.server.start(**wish, image=self.upload(png(width, 32))) for width in (48, 40)]
+        self.assertEqual([record["state"] for record in self.server.finish(*ids)], ["done", "done"])
+        first, second = [self.file(id, "frames/0000.png") for id in ids]
+        self.assertNotEqual(pixels(first), pixels(second))
 
 
 class Token(unittest.TestCase):
@@ -490,6 +512,16 @@ def png(width, height, rows=None):
         rows = b"".join(b"\0" + b"".join(bytes([x * 255 // width, y * 255 // height, 90]) for x in range(width)) for y in range(height))
     return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
             + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+
+
+def pixels(data):
+    """What a PNG file has between its header and its texts, still packed."""
+    packed, at = b"", 8
+    while at < len(data):
+        length, kind = struct.unpack(">I4s", data[at:at + 8])
+        packed += data[at + 8:at + 8 + length] if kind == b"IDAT" else b""
+        at += 12 + length
+    return packed
 
 
 @unittest.skipUnless(find_browser(), "no browser: neither chromium nor google-chrome is installed")
@@ -645,6 +677,28 @@ class InTheBrowser(WithServer):
             run = json.load(file)["run"]
         self.assertEqual((run["command"], run["plan"]["samples"], run["concepts"]), ("segment", 2, ["sea", "sky"]))
         self.assertEqual(self.page.run("document.querySelector('.stage img').naturalWidth"), 96)
+
+    def test_a_picture_to_start_from_is_taken_along(self):
+        plain = self.go("a boat on the sea", seed=9, steps=4)
+        with tempfile.NamedTemporaryFile(suffix=".png") as file:
+            file.write(png(96, 64))
+            file.flush()
+            self.page.attach("#start", file.name)
+            first = self.go("a boat on the sea", seed=9, steps=4, replaced=0.5)
+        runs = {}
+        self.page.click("#take")
+        self.page.wait("!document.querySelector('#kept-start').hidden && document.querySelector('#replaced').value === '0.5'")
+        again = self.go("a boat on the sea", seed=9, steps=4)
+        self.page.click("#drop-start")
+        without = self.go("a boat on the sea", seed=9, steps=4)
+        for id in (plain, first, again, without):
+            with open(os.path.join(self.server.runs, id, "image.png"), "rb") as image, open(os.path.join(self.server.runs, id, "metadata.json")) as file:
+                runs[id] = (pixels(image.read()), json.load(file)["run"])
+        self.assertEqual(runs[first][1]["plan"]["strength"], 0.5)
+        self.assertTrue(runs[first][1]["starting_image"].endswith(".png"))
+        self.assertEqual(runs[again][0], runs[first][0])
+        self.assertNotEqual(runs[first][0], runs[plain][0])
+        self.assertEqual(runs[without][0], runs[plain][0])
 
     def test_an_intervention_beside_the_run_without_it(self):
         plain = self.go("a boat on the sea", seed=9, steps=4)

@@ -1,8 +1,5 @@
 import CPeak
-
-#if canImport(Glibc)
-  import Glibc
-#endif
+import Glibc
 
 /// What this machine can do at a number of threads, measured in this process.
 public struct Machine: Sendable, Codable {

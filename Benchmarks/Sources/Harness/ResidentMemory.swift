@@ -1,6 +1,4 @@
-#if canImport(Glibc)
-  import Glibc
-#endif
+import Glibc
 
 /// Memory of this process as the kernel counts it: whatever allocator, pool or scratch it went through.
 public enum ResidentMemory {

@@ -62,6 +62,6 @@ extension ConceptSet {
   fileprivate func shared(_ gradient: Tensor) -> Tensor {
     let share = gradient / Float(tokensPerConcept)
     return concatenated([Tensor](repeating: share, count: tokensPerConcept), axis: 1)
-      .padded(axis: 1, before: leadingTokens)
+      .padded(1, before: leadingTokens)
   }
 }

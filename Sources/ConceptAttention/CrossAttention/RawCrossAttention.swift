@@ -54,16 +54,9 @@ public final class RawCrossAttention: SaliencyMethod {
     // The last map is that of all these tokens together.
     let all = try accumulator.maps(concepts.map { $0.map(\.name) + ["all"] }, softmaxLast: false)
     let count = all.concepts.count - 1
-    func share(_ maps: Tensor) -> Tensor {
-      maps.narrow(1, from: 0, count: count) / (maps.narrow(1, from: count, count: 1) + 1e-6)
+    return all.mapValues(concepts: Array(all.concepts.prefix(count))) {
+      $0.narrow(1, from: 0, count: count) / ($0.narrow(1, from: count, count: 1) + 1e-6)
     }
-    var maps = SaliencyMaps(
-      concepts: Array(all.concepts.prefix(count)), grid: all.grid, average: share(all.average))
-    maps.byLayer = all.byLayer.mapValues(share)
-    maps.byStep = all.byStep.mapValues(share)
-    maps.byHead = all.byHead.mapValues(share)
-    maps.byLayerAndHead = all.byLayerAndHead.mapValues(share)
-    return maps
   }
 
   public func install(_ hooks: inout HookPlan, on model: any StreamModel) throws {

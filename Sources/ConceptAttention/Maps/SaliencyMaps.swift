@@ -59,9 +59,16 @@ public struct SaliencyMaps: Sendable {
       + byLayerAndHead.sorted { $0.key < $1.key }.map { ("layer.\($0.key.layer).head.\($0.key.head)", $0.value) }
   }
 
-  /// Every map changed in the same way, to one of the same shape.
-  public func mapValues(_ transform: (Tensor) -> Tensor) -> SaliencyMaps {
-    var maps = SaliencyMaps(concepts: concepts, grid: grid, average: transform(average))
+  /// Every map changed in the same way.
+  ///
+  /// - Parameters:
+  ///   - concepts: of the new maps, where they are of other concepts
+  ///   - grid: of the new maps, where it is another
+  public func mapValues(
+    concepts: [String]? = nil, grid: TokenGrid? = nil, _ transform: (Tensor) -> Tensor
+  ) -> SaliencyMaps {
+    var maps = SaliencyMaps(
+      concepts: concepts ?? self.concepts, grid: grid ?? self.grid, average: transform(average))
     maps.byLayer = byLayer.mapValues(transform)
     maps.byStep = byStep.mapValues(transform)
     maps.byHead = byHead.mapValues(transform)
@@ -72,14 +79,7 @@ public struct SaliencyMaps: Sendable {
   /// The means over the frames: one map for a whole video, as the paper has them.
   public func averagedOverFrames() -> SaliencyMaps {
     if grid.frames == 1 { return self }
-    func mean(_ map: Tensor) -> Tensor { map.mean(2, keepDims: true) }
-    var maps = SaliencyMaps(
-      concepts: concepts, grid: TokenGrid(height: grid.height, width: grid.width), average: mean(average))
-    maps.byLayer = byLayer.mapValues(mean)
-    maps.byStep = byStep.mapValues(mean)
-    maps.byHead = byHead.mapValues(mean)
-    maps.byLayerAndHead = byLayerAndHead.mapValues(mean)
-    return maps
+    return mapValues(grid: TokenGrid(height: grid.height, width: grid.width)) { $0.mean(2, keepDims: true) }
   }
 
   /// One concept's map of one picture, `[frames, height, width]`; nil for a concept that was not asked for.

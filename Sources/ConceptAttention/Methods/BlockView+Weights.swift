@@ -54,7 +54,7 @@ extension BlockView {
   /// - Parameter probabilities: `[batch, heads, rows, columns]`
   private func averaged(_ probabilities: Tensor, _ weights: Tensor?, _ rows: Range<Int>) -> Tensor {
     guard let weights else { return probabilities.mean(1) }
-    return (probabilities * weights.narrow(2, from: rows.lowerBound, count: rows.count).expanded(axis: 3)).sum(1)
+    return (probabilities * weights.narrow(2, from: rows.lowerBound, count: rows.count).unsqueezed(3)).sum(1)
   }
 }
 
@@ -82,7 +82,7 @@ public struct JointAttentionMatrix {
     var result = Tensor(zeros: states.shape)
     for part in parts {
       let rows = part.query.shape[2]
-      let own = states.narrow(2, from: start, count: rows).transposed().expanded(axis: 1)
+      let own = states.narrow(2, from: start, count: rows).transposed().unsqueezed(1)
       result += averaged(part.transposedTimes(own), headWeights).transposed()
       start += rows
     }
@@ -94,13 +94,13 @@ public struct JointAttentionMatrix {
   /// - Parameter values: `[batch, tokens, count]`
   /// - Returns: as `values`
   public func gathered(_ values: Tensor, headWeights: Tensor? = nil) -> Tensor {
-    concatenated(parts.map { averaged($0.times(values.expanded(axis: 1)), headWeights) }, axis: 1)
+    concatenated(parts.map { averaged($0.times(values.unsqueezed(1)), headWeights) }, axis: 1)
   }
 
   /// - Parameter x: `[batch, heads, tokens, count]`
   private func averaged(_ x: Tensor, _ weights: Tensor?) -> Tensor {
     guard let weights else { return x.mean(1) }
-    return (x * weights.expanded(axis: 2).expanded(axis: 3)).sum(1)
+    return (x * weights.unsqueezed(2).unsqueezed(3)).sum(1)
   }
 }
 

@@ -36,7 +36,7 @@ public struct DifferenceOfMeans: Sendable {
   public func steering(strength: Float = 1, in passes: PassFilter = .every) -> Steering {
     // [heads, headDim] broadcasts over tokens as [heads, 1, headDim].
     Steering(
-      SitePattern(site), adding: direction.rank == 2 ? direction.expanded(axis: 1) : direction, strength: strength,
+      SitePattern(site), adding: direction.rank == 2 ? direction.unsqueezed(1) : direction, strength: strength,
       in: passes)
   }
 }

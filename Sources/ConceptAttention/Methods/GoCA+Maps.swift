@@ -27,7 +27,7 @@ extension GoCA {
     guard let grid else { throw .nothingRecorded }
     let weights = try aggregated()
     let raw = stacked((concepts + background).map { weights.take(2, $0.tokens).mean(2) }, axis: 1)
-    let factor = options.rescaling.isEmpty ? nil : weights.take(2, options.rescaling).sum(2).expanded(axis: 1)
+    let factor = options.rescaling.isEmpty ? nil : weights.take(2, options.rescaling).sum(2).unsqueezed(1)
     let maps = (factor.map { raw / $0 } ?? raw).unflattened(-1, grid.frames, grid.height, grid.width)
     return GoCA.blurred(maps).minMaxNormalized([2, 3, 4])
   }

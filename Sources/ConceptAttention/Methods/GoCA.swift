@@ -104,7 +104,7 @@ public final class GoCA: SaliencyMethod {
     grid = pass.grid
     let weights = GoCA.normalized(stacked(pending.layerWeights, axis: 1))  // [batch, blocks]
     layers.add(weights)
-    let sum = (stacked(pending.cross, axis: 1) * weights.expanded(axis: 2).expanded(axis: 3)).sum(1)
+    let sum = (stacked(pending.cross, axis: 1) * weights.unsqueezed(2).unsqueezed(3)).sum(1)
     aggregates.add(GoCA.normalized(sum))
     pending = Pending()
   }

@@ -25,7 +25,7 @@ public struct GramColumns: Sendable {
     logits = Tensor.matmul(key, query.transposed()) * scale
     matched = logits.unflattened(3, frames, perFrame).argmax(-1)
     let starts = Tensor(scalars: (0..<frames).map { $0 * perFrame })
-    let places = (matched + starts).flattened(from: 2).expanded(axis: 3)
+    let places = (matched + starts).flattened(from: 2).unsqueezed(3)
     let columns = output.gather(2, places.broadcast(to: [shape[0], shape[1], concepts * frames, shape[3]]))
     let own = columns.unflattened(2, concepts, frames).transposed(2, 3)  // [batch, heads, frames, concepts, headDim]
     gram = Tensor.matmul(own, output.unflattened(2, frames, perFrame).transposed())
@@ -42,7 +42,7 @@ public struct GramColumns: Sendable {
 /// - Returns: `[batch, heads]`
 public func frameSeparation(_ outputs: Tensor, frames: Int) -> Tensor {
   let tokens = outputs.shape[2], x = outputs.unflattened(2, frames, tokens / frames)
-  let centres = x.mean(3, keepDims: true), centre = outputs.mean(2, keepDims: true).expanded(axis: 2)
+  let centres = x.mean(3, keepDims: true), centre = outputs.mean(2, keepDims: true).unsqueezed(2)
   let between = (centres - centre).squared().sum(2, 3, 4) * Float(tokens / frames)
   let within = (x - centres).squared().sum(2, 3, 4)
   return between * Float(tokens - frames) / (within * Float(frames - 1))
@@ -118,7 +118,7 @@ public final class GramCol: SaliencyMethod {
     let heads = standardized.shape[1]
     if let topHeads, frames > 1, topHeads < heads {
       let best = frameSeparation(outputs, frames: frames).topK(topHeads).indices  // [batch, topHeads]
-      let chosen = best.oneHot(heads).sum(1).expanded(axis: 2).expanded(axis: 3)
+      let chosen = best.oneHot(heads).sum(1).unsqueezed(2).unsqueezed(3)
       return (standardized * chosen).sum(1) / Float(topHeads)
     }
     return options.normalization == .softmax && topHeads == nil ? standardized.sum(1) : standardized.mean(1)

@@ -1,13 +1,6 @@
+import Glibc
 import NN
 import Tensor
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#elseif canImport(Darwin)
-  import Darwin
-#endif
 
 /// How many directions points really vary in, whatever space they lie in: the manifold's dimension, from the distances of every
 /// point to its two nearest neighbours.
@@ -55,7 +48,7 @@ public struct IntrinsicDimension: Sendable {
     let values = points.floats
     for start in Swift.stride(from: 0, to: count, by: rows) {
       let chunk = centred.narrow(0, from: start, count: min(rows, count - start))
-      let near = (lengths.expanded(axis: 0) - Tensor.matmul(chunk, centred.transposed()) * 2)
+      let near = (lengths.unsqueezed(0) - Tensor.matmul(chunk, centred.transposed()) * 2)
         .topK(candidates + 1, largest: false).indices.scalars(as: Int.self)
       for row in 0..<chunk.shape[0] {
         let point = start + row
@@ -89,7 +82,7 @@ public struct PrincipalColors: Sendable {
     guard tokens.rank == 2, tokens.shape[0] == grid.count, min(tokens.shape[0], tokens.shape[1]) >= 3 else {
       tensorFailure("PrincipalColors: tokens of shape \(tokens.shape) on \(grid)")
     }
-    components = try pca(tokens, components: 3)
+    components = try tokens.principalComponents(3)
     scores = components.transform(tokens)
     colors = scores.minMaxNormalized([0]).transposed().contiguous()
       .unflattened(1, grid.frames, grid.height, grid.width)

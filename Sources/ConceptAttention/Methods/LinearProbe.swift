@@ -23,7 +23,7 @@ public struct LinearProbe: Sendable {
     let held = square + Tensor(identity: x.shape[1], dtype: .f64) * Float(ridge)
     let weight = try held.solve(Tensor.matmul(centred.transposed(), y - targetMean))
     self.weight = weight.converted(to: .f32)
-    intercept = (targetMean - Tensor.matmul(mean.expanded(axis: 0), weight).squeezed(0)).converted(to: .f32)
+    intercept = (targetMean - Tensor.matmul(mean.unsqueezed(0), weight).squeezed(0)).converted(to: .f32)
   }
 
   /// - Parameters:

@@ -29,7 +29,7 @@ public struct MarkovChain: Sendable {
   ///
   /// - Parameter state: `[…, tokens]`
   public func step(_ state: Tensor) -> Tensor {
-    Tensor.matmul(state.expanded(axis: -2), transition).squeezed(-2)
+    Tensor.matmul(state.unsqueezed(-2), transition).squeezed(-2)
   }
 
   /// The states after 1, 2, … steps, each scaled to a sum of 1 before the next, `[count, …, tokens]`.

@@ -83,7 +83,7 @@ public final class Seg4Diff: SaliencyMethod {
     let scaled = columns.minMaxNormalized([0], epsilon: 1e-6)
     let logarithms = scaled.power(power).transposed().logSoftmax(-1), p = logarithms.exp()  // [columns, tokens]
     let own = (p * logarithms).sum(-1), cross = Tensor.matmul(p, logarithms.transposed())
-    let forward = own.expanded(axis: 1) - cross
+    let forward = own.unsqueezed(1) - cross
     let distances = (forward + forward.transposed()) / 2
     let near = distances.less(than: threshold), count = p.shape[0]
     var used: Set<Int> = [], regions: [Tensor] = []

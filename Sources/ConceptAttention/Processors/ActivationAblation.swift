@@ -46,12 +46,12 @@ public final class ActivationAblation: AttentionProcessor {
       other = tensor.mean(-2, keepDims: true)
     case .means(let means):
       guard let mean = means[site] else { tensorFailure("\(name) at \(site): no mean is known") }
-      other = hasTokens ? mean.expanded(axis: -2) : mean  // [dim], or [heads, 1, headDim]
+      other = hasTokens ? mean.unsqueezed(-2) : mean  // [dim], or [heads, 1, headDim]
     }
     var chosen: [Tensor] = []
     if let channels { chosen.append(mask(channels, of: tensor.shape[tensor.rank - 1], site, "channel")) }
     if let tokens, hasTokens {
-      chosen.append(mask(tokens, of: tensor.shape[tensor.rank - 2], site, "token").expanded(axis: 1))
+      chosen.append(mask(tokens, of: tensor.shape[tensor.rank - 2], site, "token").unsqueezed(1))
     }
     guard let first = chosen.first else { return other.broadcast(to: tensor.shape).contiguous() }
     return Tensor.where(chosen.dropFirst().reduce(first) { $0.logicalAnd($1) }, other, tensor)

@@ -100,7 +100,7 @@ extension Tensor {
     case .asHere: self
     case .mergedHeads: mergedHeads
     case .headsLast: transposed(1, 2)
-    case .withTokenAxis: expanded(axis: 1)
+    case .withTokenAxis: unsqueezed(1)
     }
   }
 }

@@ -1,15 +1,8 @@
 import Formats
 import Foundation
+import Glibc
 import Models
 import Tensor
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#elseif canImport(Darwin)
-  import Darwin
-#endif
 
 /// Where a data set lies, and how to read it: nothing outside of its folder, nothing in silence.
 struct DatasetFolder: Sendable {

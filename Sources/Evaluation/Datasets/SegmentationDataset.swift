@@ -63,7 +63,7 @@ public struct SegmentationExample: Sendable {
 
   package init(id: String, picture: Tensor, labels: [Int16]) {
     self.id = id
-    frames = picture.rank == 3 ? picture.expanded(axis: 0) : picture
+    frames = picture.rank == 3 ? picture.unsqueezed(0) : picture
     self.labels = labels
     height = frames.shape[1]
     width = frames.shape[2]

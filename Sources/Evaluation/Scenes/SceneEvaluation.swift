@@ -10,39 +10,41 @@ public struct EvaluationProgress: Sendable {
   public let scene: String
 }
 
-/// Measures ConceptAttention on pictures or videos with exact masks: each is shown to the model once per noise level, with
-/// the same noise, and the maps of every layer, of all layers and of the selected ones are scored. The score of a video
-/// is the mean of its frames', each with the map of the latent frame that holds it.
-///
-/// Maps are soft-maxed over the concepts in every layer before layers are averaged.
-///
-/// - Parameters:
-///   - selection: layers of the `selected` rows; nil for those that suit the checkpoint, without any of which there
-///     are no such rows
-///   - onScene: called after every scene; what it throws ends the evaluation
-/// - Throws: `SceneSetError` when the scenes do not fit the model, `ConceptError`, `RequestError`, `HookError` and what
-///   `onScene` throws
-public func evaluate(
-  pipeline: any DiffusionPipeline, scenes: SceneSet, selection: [Int]? = nil,
-  onScene: (EvaluationProgress) throws -> Void = { _ in }
-) throws -> EvaluationTable {
-  let words = Array(Set(scenes.scenes.flatMap(\.concepts))).sorted()
-  let phrases = Dictionary(
-    uniqueKeysWithValues: zip(words, try pipeline.encodePhrases(words, maxSequenceLength: scenes.maxSequenceLength)))
-  let selection = selection ?? pipeline.defaults.layers ?? []
-  var table = EvaluationTable()
-  for (index, scene) in scenes.scenes.enumerated() {
-    let concepts = try ConceptSet(scene.concepts.compactMap { phrases[$0] }, tokens: .first)
-    for level in scenes.noiseLevels {
-      let plan = try pipeline.plan(request(scene, level: level, scenes))
-      let truth = try SceneTruth(scene, plan, pipeline)
-      let method = try observe(plan, concepts, pipeline)
-      try table.add(method, scene, truth, level: level, selection, objects: scenes.objectNames)
+extension SceneSet {
+  /// Measures ConceptAttention on the scenes: each is shown to the model once per noise level, with
+  /// the same noise, and the maps of every layer, of all layers and of the selected ones are scored. The score of a video
+  /// is the mean of its frames', each with the map of the latent frame that holds it.
+  ///
+  /// Maps are soft-maxed over the concepts in every layer before layers are averaged.
+  ///
+  /// - Parameters:
+  ///   - selection: layers of the `selected` rows; nil for those that suit the checkpoint, without any of which there
+  ///     are no such rows
+  ///   - onScene: called after every scene; what it throws ends the evaluation
+  /// - Throws: `SceneSetError` when the scenes do not fit the model, `ConceptError`, `RequestError`, `HookError` and what
+  ///   `onScene` throws
+  public func evaluate(
+    _ pipeline: any DiffusionPipeline, selection: [Int]? = nil,
+    onScene: (EvaluationProgress) throws -> Void = { _ in }
+  ) throws -> EvaluationTable {
+    let words = Array(Set(scenes.flatMap(\.concepts))).sorted()
+    let phrases = Dictionary(
+      uniqueKeysWithValues: zip(words, try pipeline.encodePhrases(words, maxSequenceLength: maxSequenceLength)))
+    let selection = selection ?? pipeline.defaults.layers ?? []
+    var table = EvaluationTable()
+    for (index, scene) in scenes.enumerated() {
+      let concepts = try ConceptSet(scene.concepts.compactMap { phrases[$0] }, tokens: .first)
+      for level in noiseLevels {
+        let plan = try pipeline.plan(request(scene, level: level, self))
+        let truth = try SceneTruth(scene, plan, pipeline)
+        let method = try observe(plan, concepts, pipeline)
+        try table.add(method, scene, truth, level: level, selection, objects: objectNames)
+      }
+      table.finishScene()
+      try onScene(EvaluationProgress(done: index + 1, total: scenes.count, scene: scene.name))
     }
-    table.finishScene()
-    try onScene(EvaluationProgress(done: index + 1, total: scenes.scenes.count, scene: scene.name))
+    return table
   }
-  return table
 }
 
 private func request(_ scene: SceneSet.Scene, level: Double, _ scenes: SceneSet) -> InspectionRequest {

@@ -1,13 +1,6 @@
 import Formats
 import Foundation
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#elseif canImport(Darwin)
-  import Darwin
-#endif
+import Glibc
 
 /// The outcomes of a run as they come, a line of JSON each, in files that survive the processes that write them: one for
 /// each process that takes part.

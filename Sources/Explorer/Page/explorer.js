@@ -5,7 +5,7 @@
   const {make, readSafetensors, paintPixels, rangeOf, colorTables, Run, View} = Viewer;
   const by = id => document.getElementById(id);
   const records = new Map();
-  let about, shown = null, view = null, run = null, concepts = [], interventions = [], upload = null, token = 0;
+  let about, shown = null, view = null, run = null, concepts = [], interventions = [], upload = null, origin = null, token = 0;
 
   async function ask(address, options = {}) {
     const response = await fetch(address, options);
@@ -78,6 +78,17 @@
     return value;
   }
 
+  const drawOrigin = () => { by("kept-start").hidden = !origin; };
+
+  // The name under which a chosen picture is kept, or that of one chosen before.
+  async function sent(input, before) {
+    const file = input.files[0], most = about.limits.uploadBytes;
+    if (!file) return before;
+    if (file.size > most) throw new Error("the picture has " + file.size + " bytes, at most " + most + " are taken");
+    const headers = {"Content-Type": file.type || "application/octet-stream"};
+    return (await json("/api/uploads", {method: "POST", headers, body: file})).name;
+  }
+
   async function request() {
     const kind = document.querySelector("[name=kind]:checked").value, text = id => by(id).value.trim() || undefined;
     addConcepts();
@@ -86,13 +97,12 @@
       width: number("width", "width"), height: number("height", "height"), layers: text("layers"),
       method: by("method").value || undefined, space: by("space").value || undefined, saveSites: text("save-sites"),
     };
-    if (kind === "generate") Object.assign(asked, {steps: number("steps", "steps"), timesteps: text("timesteps")});
-    else {
-      const file = by("upload").files[0];
-      if (file) {
-        if (file.size > about.limits.uploadBytes) throw new Error("the picture has " + file.size + " bytes, at most " + about.limits.uploadBytes + " are taken");
-        upload = (await json("/api/uploads", {method: "POST", headers: {"Content-Type": file.type || "application/octet-stream"}, body: file})).name;
-      }
+    if (kind === "generate") {
+      origin = await sent(by("start"), origin);
+      Object.assign(asked, {steps: number("steps", "steps"), timesteps: text("timesteps"), image: origin || undefined,
+        strength: origin && about.image_use === "noised" ? number("replaced", "share") : undefined});
+    } else {
+      upload = await sent(by("upload"), upload);
       Object.assign(asked, {picture: upload || undefined, noise: number("noise", "noise"), samples: number("samples", "draws of noise")});
     }
     const of = kind => interventions.filter(change => change.kind === kind);
@@ -127,6 +137,10 @@
     concepts = asked.concepts ?? (run ? [...run.concepts] : []);
     upload = asked.picture ?? null;
     by("upload").value = "";
+    origin = asked.image ?? null;
+    by("start").value = "";
+    by("replaced").value = asked.strength ?? "";
+    drawOrigin();
     interventions = [...(asked.ablate ?? []).map(text => ({kind: "ablate", text})), ...(asked.cut ?? []).map(text => ({kind: "cut", text})),
       ...(asked.patch ?? []).map(patch => ({kind: "patch", ...patch})),
       ...(asked.steer ?? []).map(steer => ({kind: "steer", label: steer.vector, strength: 1, ...steer}))];
@@ -305,7 +319,7 @@
   function swiftCode() {
     const {run: made} = run.metadata, {plan, maps, model} = made, list = made.concepts.map(swift).join(", ");
     const lines = ["import ConceptAttention", "import EmbeddedModels", "import Models", ""];
-    if (made.command === "segment") lines.splice(2, 0, "import Formats");
+    if (made.command === "segment" || made.starting_image) lines.splice(2, 0, "import Formats");
     if (made.interventions.length) lines.push("// Without the interventions: " + made.interventions.map(text => text.replace(/\s+/g, " ")).join("; "));
     lines.push("let pipeline = try openPipeline(" + swift(model.name) + ")");
     lines.push("var options = ConceptAttentionOptions(" + (maps.layers ? "layers: [" + maps.layers.join(", ") + "]" : "")
@@ -317,8 +331,10 @@
       + swift(made.prompt) + ", options: options))");
     if (made.command === "generate") {
       lines.push("var request = GenerationRequest(" + swift(made.prompt) + ")", "request.seeds = [" + made.seed + "]",
-        "request.width = " + plan.width, "request.height = " + plan.height, "request.steps = " + plan.steps,
-        "let result = try pipeline.generate(request, processors: [maps])", "let picture = result.image()");
+        "request.width = " + plan.width, "request.height = " + plan.height, "request.steps = " + plan.steps);
+      if (made.starting_image) lines.push("request.startingImage = StartingImage(try Image.read(path: " + swift(made.starting_image) + ")"
+        + (about.image_use === "noised" ? ", strength: " + plan.strength : "") + ")");
+      lines.push("let result = try pipeline.generate(request, processors: [maps])", "let picture = result.image()");
     } else {
       lines.push("var request = InspectionRequest(image: try Image.read(path: " + swift(made.picture) + "))",
         "request.prompt = " + swift(made.prompt), "request.seed = " + made.seed, "request.width = " + plan.width,
@@ -370,6 +386,8 @@
     for (const name of ["text", ...streams.filter(s => s !== "text")]) make("option", by("key"), name);
     by("places").textContent = "Places are named block.layer.stream.point, such as " + about.textFamily + ".0.image.value; * stands for "
       + "anything, 0-2 for a range. Run with and without, and compare the two.";
+    by("replaced-row").hidden = about.image_use !== "noised";
+    if (about.image_use === "firstFrame") by("start-label").textContent = "First frame of the video (PNG or JPEG)";
     chooseIntervention();
     await refresh();
     const news = new EventSource("/api/events");
@@ -384,6 +402,8 @@
   by("add").onclick = addConcepts;
   by("concept").onkeydown = event => { if (event.key === "Enter") { event.preventDefault(); addConcepts(); } };
   by("prompt").onkeydown = event => { if (event.key === "Enter" && !event.shiftKey) { event.preventDefault(); by("ask").requestSubmit(); } };
+  by("start").onchange = () => { origin = null; drawOrigin(); };
+  by("drop-start").onclick = () => { origin = null; by("start").value = ""; drawOrigin(); by("start").focus(); };
   by("intervention").onchange = chooseIntervention;
   by("intervene").onclick = () => intervene().catch(error => complain(error.message));
   by("take").onclick = () => take();

@@ -183,7 +183,7 @@ struct AutoencoderKLDecoder: Sendable {
   /// Every pixel four times.
   private func doubled(_ x: Tensor) -> Tensor {
     let shape = x.shape
-    return x.expanded(axis: 3).expanded(axis: 5).broadcast(to: [shape[0], shape[1], shape[2], 2, shape[3], 2])
+    return x.unsqueezed(3).unsqueezed(5).broadcast(to: [shape[0], shape[1], shape[2], 2, shape[3], 2])
       .reshaped([shape[0], shape[1], 2 * shape[2], 2 * shape[3]])
   }
 }

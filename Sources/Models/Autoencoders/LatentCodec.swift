@@ -51,7 +51,7 @@ extension AutoencoderKL: LatentCodec {
 
   public func posterior(of frames: Tensor) -> DiagonalGaussian { encode(frames.squeezed(1)) }
 
-  public func frames(of latents: Tensor) -> Tensor { decode(latents).expanded(axis: 1) }
+  public func frames(of latents: Tensor) -> Tensor { decode(latents).unsqueezed(1) }
 
   /// The convolutions at full size, input, output and what is between them, or the attention in the middle, whichever is
   /// more.

@@ -22,6 +22,10 @@ public struct ConvertedWeights: WeightSource {
   public var files: [String] { base.files }
   public func release() { base.release() }
 
+  public func generated(_ name: String, shape: [Int]) -> Tensor? {
+    base.generated(name, shape: shape).map { shape.count < 2 ? $0 : $0.converted(to: dtype) }
+  }
+
   public func parameter(_ name: String) throws -> Parameter {
     let parameter = try base.parameter(name)
     if parameter.shape.count < 2 { return parameter }

@@ -67,13 +67,6 @@ struct LoRAPair {
   var layer: Int?
 }
 
-extension LoRAFile {
-  /// How many pairs of matrices a file has, for who checks files without a model.
-  ///
-  /// - Throws: `LoRAError` as a model would
-  package static func pairCount(_ file: SafetensorsFile) throws -> Int { try LoRAReader(file).pairs().count }
-}
-
 /// Reads the pairs of a file in the names of diffusers and peft (`lora_A`, `lora_B`), kohya's scripts (`lora_down`,
 /// `lora_up`) or CogVideo's `sat` code (`matrix_A.0`, `matrix_B.0`, a pair for each of the layers that a module fuses).
 struct LoRAReader {

@@ -4,8 +4,6 @@ import Tensor
 extension CogVideoXTransformer: DifferentiableModel {
   public func leaves(of input: Input) -> InputTensors { InputTensors(latents: input.latents, text: input.text) }
 
-  public func running(_ input: Input) -> [(any JointBlock, BlockID)] { running }
-
   public func traceStreams(_ input: Input, _ leaves: InputVariables) -> [TracedEntry] {
     // No prompt goes into the conditioning.
     let conditioning = Variable(conditioning(input))
@@ -36,23 +34,17 @@ extension CogVideoXTransformer: DifferentiableModel {
 }
 
 extension CogVideoXBlock: DifferentiableHalf {
-  public func traceProject(_ input: TracedInput) -> TracedProjection<(gate: Variable, mlp: TracedModulation)> {
-    func modulation(_ norm: CogVideoXLayerNormZero) -> TracedModulation {
-      let own = norm.modulation(input.conditioning)
-      return input.processedAs == .text ? own.text : own.video
+  public func traceProject(_ input: TracedInput) -> TracedProjection<BranchModulations<Variable>> {
+    func modulation(_ norm: CogVideoXLayerNormZero) -> Modulation<Variable> {
+      let both = norm.modulations(input.conditioning)
+      return input.processedAs == .text ? both.text : both.video
     }
-    let attention = modulation(norm1).visitedAtAttention(by: input.tap)
-    let mlp = modulation(norm2).visitedAtMLP(by: input.tap)
-    let x = input.tap(.modulated, norm1.norm(input.tokens, attention))
-    return TracedProjection(
-      query: queryNorm(query(x).splitHeads(heads)), key: keyNorm(key(x).splitHeads(heads)),
-      value: value(x).splitHeads(heads), saved: (attention.gate, mlp))
+    let modulations = BranchModulations(attention: modulation(norm1), mlp: modulation(norm2)).visited(by: input.tap)
+    return projections(
+      input.tap(.modulated, norm1.norm(input.tokens, modulations.attention)), saving: modulations)
   }
 
-  public func traceUpdate(_ input: TracedUpdate<(gate: Variable, mlp: TracedModulation)>) -> Variable? {
-    let mlp = input.saved.mlp
-    let attended = output(input.mergedAttention, gate: input.saved.gate, residual: input.tokens, tap: input.tap)
-    return feedForward(
-      input.tap(.mlpInput, norm2.norm(attended, mlp)), gate: mlp.gate, residual: attended, tap: input.tap)
+  public func traceUpdate(_ input: TracedUpdate<BranchModulations<Variable>>) -> Variable? {
+    ending(input, input.saved)
   }
 }

@@ -18,7 +18,7 @@ public struct CogVideoXPipeline: DenoisingPipeline {
   public let defaults: PipelineDefaults
   public let weightMemory: WeightMemory
 
-  public var transformer: any StreamModel { cogVideoX }
+  public var denoiser: CogVideoXTransformer { cogVideoX }
   public var promptWidths: (states: Int, pooled: Int) { (cogVideoX.config.textEmbedDim, 0) }
   public var codec: AutoencoderKLCogVideoX { vae }
   public var sizeMultiple: Int { cogVideoX.config.patchSize * vae.config.scale }
@@ -144,28 +144,18 @@ public struct CogVideoXPipeline: DenoisingPipeline {
       frames: grid.frames * temporalPatch, height: grid.height * patch, width: grid.width * patch)
   }
 
-  public func predict(
-    _ passes: [ModelPass<DenoiserInput>], _ positions: CogVideoXPositions, cache: BlockCache?
-  ) -> [Tensor] {
-    cogVideoX(passes.map { $0.with(cogVideoXInput($0.input, positions)) }, cache: cache)
-  }
-
   public func gradient(
     of scalar: Scalar, at places: [GradientPlace], _ input: DenoiserInput, _ positions: CogVideoXPositions, pass: Pass,
     processors: [any AttentionProcessor]
   ) throws -> PassGradient {
     var result = try cogVideoX.gradient(
-      of: scalar, at: places, cogVideoXInput(input, positions), pass: pass, processors: processors)
+      of: scalar, at: places, transformerInput(input, positions), pass: pass, processors: processors)
     // Without the channels of the picture behind them.
     result.latents = result.latents?.narrow(2, from: 0, count: input.latents.shape[2])
     return result
   }
 
-  public func look(_ input: DenoiserInput, _ positions: CogVideoXPositions, hooks: HookRun) {
-    cogVideoX.look(cogVideoXInput(input, positions), hooks: hooks)
-  }
-
-  private func cogVideoXInput(
+  public func transformerInput(
     _ input: DenoiserInput, _ positions: CogVideoXPositions
   ) -> CogVideoXTransformer.Input {
     let latents = input.image.map { concatenated([input.latents, $0], axis: 2) } ?? input.latents

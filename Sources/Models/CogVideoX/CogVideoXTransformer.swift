@@ -2,20 +2,20 @@ import NN
 import Tensor
 
 /// The denoising transformer of CogVideoX: blocks in which text and video tokens share all weights but the modulation.
+/// It gives what the noise is made from, `[batch, frames, outChannels, height, width]`.
 ///
 /// Source: arXiv 2408.06072; diffusers `CogVideoXTransformer3DModel`.
-public struct CogVideoXTransformer: StreamModel, Sendable {
+public struct CogVideoXTransformer: JointTransformer {
   public let config: CogVideoXConfig
   public var patchEmbedder, textEmbedder: Linear
   /// `[1, maxTextSequenceLength + tokens, dim]`, for the one size of video the model is made for.
   public var learnedPositions: Tensor?
   public var timeEmbedder: EmbeddingMLP
   public var ofsEmbedder: EmbeddingMLP?
-  public var jointBlocks: [CogVideoXBlock]
+  public var transformerBlocks: [CogVideoXBlock]
   public var finalNorm: LayerNorm
   public var outputNorm: AdaLayerNorm
   public var output: Linear
-  /// Of the blocks' weights, where that takes care.
   public var residency: (any BlockResidency)?
 
   public init(_ config: CogVideoXConfig, _ w: Weights) {
@@ -31,7 +31,7 @@ public struct CogVideoXTransformer: StreamModel, Sendable {
       ? embedding.tensor("pos_embedding", 1, config.maxTextSequenceLength + tokens, dim) : nil
     timeEmbedder = EmbeddingMLP(dim, config.timeEmbedDim, w["time_embedding"])
     ofsEmbedder = config.ofsEmbedDim.map { EmbeddingMLP($0, $0, w["ofs_embedding"]) }
-    jointBlocks = (0..<config.numLayers).map { CogVideoXBlock(config, w["transformer_blocks"][$0]) }
+    transformerBlocks = (0..<config.numLayers).map { CogVideoXBlock(config, w["transformer_blocks"][$0]) }
     let affine = config.normElementwiseAffine
     finalNorm = LayerNorm(dim, elementwiseAffine: affine, eps: config.normEps, w["norm_final"])
     outputNorm = AdaLayerNorm(
@@ -74,27 +74,10 @@ public struct CogVideoXTransformer: StreamModel, Sendable {
     }
   }
 
-  /// What the model says of the noise, `[batch, frames, outChannels, height, width]`.
-  public func callAsFunction(_ input: Input, hooks: HookRun? = nil) -> Tensor {
-    self([ModelPass(input, hooks: hooks)])[0]
-  }
-
-  /// The same of several passes that go through the blocks together, each with the bits it has alone.
-  public func callAsFunction(_ passes: [ModelPass<Input>], cache: BlockCache? = nil) -> [Tensor] {
-    run(passes, through: running, .init(residency: residency, cache: cache)) { streams($0, $1) }
-  }
-
-  /// Runs only as far as the hooks look: the pass over an existing video.
-  public func look(_ input: Input, hooks: HookRun) {
-    var streams = streams(input, hooks).0
-    runJointBlocks(running, &streams, hooks: hooks, looksOnly: true, support: .init(residency: residency))
-  }
-
-  var running: [(any JointBlock, BlockID)] { zip(jointBlocks, blocks).map { ($0, $1) } }
-
   // MARK: Hooks
 
-  public var blocks: [BlockID] { jointBlocks.indices.map { BlockID("joint", $0) } }
+  public var jointBlocks: [any JointBlock] { transformerBlocks }
+  public var blocks: [BlockID] { transformerBlocks.indices.map { BlockID("joint", $0) } }
   public var textFamily: String { "joint" }
   public func parameterPath(of block: BlockID) -> String? { "transformer_blocks.\(block.layer)" }
 

@@ -6,8 +6,6 @@ extension FluxTransformer: DifferentiableModel {
     InputTensors(latents: input.image, text: input.text, pooled: input.pooled)
   }
 
-  public func running(_ input: Input) -> [(any JointBlock, BlockID)] { zip(jointBlocks, blocks).map { ($0, $1) } }
-
   public func traceStreams(_ input: Input, _ leaves: InputVariables) -> [TracedEntry] {
     let pooled = leaves.pooled ?? Variable(input.pooled)
     let conditioning = timeTextEmbedding(
@@ -27,30 +25,21 @@ extension FluxTransformer: DifferentiableModel {
 }
 
 extension FluxHalf: DifferentiableHalf {
-  public func traceProject(_ input: TracedInput) -> TracedProjection<(gate: Variable, mlp: TracedModulation)> {
-    let (attention, mlp) = norm1.modulation(input.conditioning, tap: input.tap)
-    let x = input.tap(.modulated, norm1.norm(input.tokens, attention))
-    return TracedProjection(
-      query: queryNorm(query(x).splitHeads(heads)), key: keyNorm(key(x).splitHeads(heads)),
-      value: value(x).splitHeads(heads), saved: (attention.gate, mlp))
+  public func traceProject(_ input: TracedInput) -> TracedProjection<BranchModulations<Variable>> {
+    let modulations = norm1.modulations(input.conditioning).visited(by: input.tap)
+    return attention(input.tap(.modulated, norm1.norm(input.tokens, modulations.attention)), saving: modulations)
   }
 
-  public func traceUpdate(_ input: TracedUpdate<(gate: Variable, mlp: TracedModulation)>) -> Variable? {
-    let mlp = input.saved.mlp
-    let attended = output(input.mergedAttention, gate: input.saved.gate, residual: input.tokens, tap: input.tap)
-    return feedForward(
-      input.tap(.mlpInput, norm2(attended, mlp)), gate: mlp.gate, residual: attended, tap: input.tap)
+  public func traceUpdate(_ input: TracedUpdate<BranchModulations<Variable>>) -> Variable? {
+    ending(input, input.saved)
   }
 }
 
 extension FluxSingleBlock: DifferentiableHalf {
   public func traceProject(_ input: TracedInput) -> TracedProjection<(gate: Variable, hidden: Variable)> {
-    let modulation = norm.modulation(input.conditioning, tap: input.tap)
+    let modulation = norm.modulation(input.conditioning).visited(as: .attention, by: input.tap)
     let x = input.tap(.modulated, norm.norm(input.tokens, modulation))
-    return TracedProjection(
-      query: queryNorm(query(x).splitHeads(heads)), key: keyNorm(key(x).splitHeads(heads)),
-      value: value(x).splitHeads(heads),
-      saved: (modulation.gate, input.tap(.mlpHidden, mlp(x).activated(by: .geluTanh))))
+    return attention(x, saving: (modulation.gate, input.tap(.mlpHidden, mlp(x).activated(by: .geluTanh))))
   }
 
   public func traceUpdate(_ input: TracedUpdate<(gate: Variable, hidden: Variable)>) -> Variable? {

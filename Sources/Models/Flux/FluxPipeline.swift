@@ -13,7 +13,7 @@ public struct FluxPipeline: DenoisingPipeline {
   public let defaults: PipelineDefaults
   public let weightMemory: WeightMemory
 
-  public var transformer: any StreamModel { flux }
+  public var denoiser: FluxTransformer { flux }
   public var promptWidths: (states: Int, pooled: Int) {
     (flux.config.jointAttentionDim, flux.config.pooledProjectionDim)
   }
@@ -61,24 +61,7 @@ public struct FluxPipeline: DenoisingPipeline {
 
   public func positions(grid: TokenGrid) -> RotaryTable { flux.positions(grid: grid) }
 
-  public func predict(
-    _ passes: [ModelPass<DenoiserInput>], _ positions: RotaryTable, cache: BlockCache?
-  ) -> [Tensor] {
-    flux(passes.map { $0.with(fluxInput($0.input, positions)) }, cache: cache)
-  }
-
-  public func gradient(
-    of scalar: Scalar, at places: [GradientPlace], _ input: DenoiserInput, _ positions: RotaryTable, pass: Pass,
-    processors: [any AttentionProcessor]
-  ) throws -> PassGradient {
-    try flux.gradient(of: scalar, at: places, fluxInput(input, positions), pass: pass, processors: processors)
-  }
-
-  public func look(_ input: DenoiserInput, _ positions: RotaryTable, hooks: HookRun) {
-    flux.look(fluxInput(input, positions), hooks: hooks)
-  }
-
-  private func fluxInput(_ input: DenoiserInput, _ positions: RotaryTable) -> FluxTransformer.Input {
+  public func transformerInput(_ input: DenoiserInput, _ positions: RotaryTable) -> FluxTransformer.Input {
     let batch = input.latents.shape[0]
     return .init(
       image: input.latents, text: input.text.states, pooled: input.text.pooled,

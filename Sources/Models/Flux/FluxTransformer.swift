@@ -1,10 +1,11 @@
 import NN
 import Tensor
 
-/// The denoising transformer of FLUX.1: double blocks, then single blocks.
+/// The denoising transformer of FLUX.1: double blocks, then single blocks. It gives the velocity, `[batch, grid.count,
+/// outChannels]`.
 ///
 /// Source: diffusers `FluxTransformer2DModel`; black-forest-labs/flux `model.py`.
-public struct FluxTransformer: StreamModel, Sendable {
+public struct FluxTransformer: JointTransformer {
   public let config: FluxConfig
   public var imageEmbedder, textEmbedder: Linear
   public var timeTextEmbedding: TimestepTextEmbedding
@@ -12,7 +13,6 @@ public struct FluxTransformer: StreamModel, Sendable {
   public var singleBlocks: [FluxSingleBlock]
   public var outputNorm: AdaLayerNormContinuous
   public var output: Linear
-  /// Of the blocks' weights, where that takes care.
   public var residency: (any BlockResidency)?
 
   public init(_ config: FluxConfig, _ w: Weights) {
@@ -56,23 +56,6 @@ public struct FluxTransformer: StreamModel, Sendable {
     }
   }
 
-  /// The velocity, `[batch, grid.count, outChannels]`.
-  public func callAsFunction(_ input: Input, hooks: HookRun? = nil) -> Tensor {
-    self([ModelPass(input, hooks: hooks)])[0]
-  }
-
-  /// The velocities of several passes that go through the blocks together, each with the bits it has alone.
-  public func callAsFunction(_ passes: [ModelPass<Input>], cache: BlockCache? = nil) -> [Tensor] {
-    run(passes, through: zip(jointBlocks, blocks), .init(residency: residency, cache: cache)) { streams($0, $1) }
-  }
-
-  /// Runs only as far as the hooks look: the pass over an existing picture.
-  public func look(_ input: Input, hooks: HookRun) {
-    var streams = streams(input, hooks).0
-    runJointBlocks(
-      zip(jointBlocks, blocks), &streams, hooks: hooks, looksOnly: true, support: .init(residency: residency))
-  }
-
   /// Positions of a grid of image tokens, row by row.
   public func positions(grid: TokenGrid) -> RotaryTable {
     var ids: [Float] = []
@@ -91,7 +74,7 @@ public struct FluxTransformer: StreamModel, Sendable {
   public func parameterPath(of block: BlockID) -> String? {
     block.family == "double" ? "transformer_blocks.\(block.layer)" : "single_transformer_blocks.\(block.layer)"
   }
-  var jointBlocks: [any JointBlock] { doubleBlocks + singleBlocks }
+  public var jointBlocks: [any JointBlock] { doubleBlocks + singleBlocks }
 
   public func streams(in block: BlockID) -> [StreamID] { [.text, .image] }
 

@@ -9,7 +9,7 @@ extension DenoisingPipeline {
   public func encodeFrames(_ frames: Tensor) -> Tensor { codec.scaled(posterior(frames).mean) }
 
   private func posterior(_ frames: Tensor) -> DiagonalGaussian {
-    let pixels = (frames.converted(to: .f32) / 127.5 - 1).permuted(0, 3, 1, 2).expanded(axis: 0)
+    let pixels = (frames.converted(to: .f32) / 127.5 - 1).permuted(0, 3, 1, 2).unsqueezed(0)
     return codec.posterior(of: pixels.contiguous())
   }
 
@@ -29,7 +29,7 @@ extension DenoisingPipeline {
   ) throws -> (latents: Tensor, image: Tensor?) {
     var clean: Tensor?, shown: Tensor?
     if let start = plan.startingImage {
-      let distribution = posterior(try resizedFrames(start.image.expanded(axis: 0), plan.size, filter: .lanczos))
+      let distribution = posterior(try resizedFrames(start.image.unsqueezed(0), plan.size, filter: .lanczos))
       switch settings.imageUse {
       case .noised: clean = noise.sample(distribution, codec.scaled)
       case .firstFrame: shown = noise.samples(distribution) { imageLatents($0, plan.size) }
@@ -57,6 +57,31 @@ extension DenoisingPipeline {
       return packed(generator.randn(shape, dtype: plan.noiseType).converted(to: .f32))
     }
     return generator.randn(packed(Tensor(zeros: shape)).shape, dtype: plan.noiseType).converted(to: .f32)
+  }
+
+  public func frames(ofLatents latents: Tensor, _ plan: GenerationPlan) -> Tensor {
+    decoded(trimmed(unpacked(latents, plan.grid), plan.size))
+  }
+
+  public func latents(ofFrames frames: Tensor) -> Tensor { packed(encodeFrames(frames)) }
+
+  public func preview(_ latents: Tensor, _ plan: GenerationPlan, side: Int) -> Tensor {
+    var latents = trimmed(unpacked(latents.narrow(0, from: 0, count: 1), plan.grid), plan.size)
+    let longest = max(plan.size.height, plan.size.width)
+    if longest > side, latents.rank == 4 {
+      let (height, width) = (latents.shape[2] * side / longest, latents.shape[3] * side / longest)
+      latents = latents.resized(height: max(height, 1), width: max(width, 1), mode: .bilinear, antialias: true)
+    }
+    return GenerationResult(frames: decoded(latents)).image()
+  }
+
+  /// Pictures one by one: the autoencoder's activations are many times those of the transformer.
+  ///
+  /// - Returns: `[batch, frames, 3, height, width]` in 0 … 1
+  private func decoded(_ latents: Tensor) -> Tensor {
+    let unscaled = codec.unscaled(latents)
+    let videos = (0..<latents.shape[0]).map { codec.frames(of: unscaled.narrow(0, from: $0, count: 1)) }
+    return (concatenated(videos) * 0.5 + 0.5).clamped(min: 0, max: 1)
   }
 }
 

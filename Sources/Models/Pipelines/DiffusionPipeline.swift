@@ -228,7 +228,7 @@ public struct FamilySettings: Sendable {
   }
 
   /// What the model does with a picture to start from.
-  public enum ImageUse: Sendable {
+  public enum ImageUse: String, Sendable {
     /// Its latents take the place of noise alone: image-to-image.
     case noised
     /// Videos begin with it. The model is shown it in every step and cannot do without: image-to-video.

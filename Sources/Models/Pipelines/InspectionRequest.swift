@@ -33,7 +33,7 @@ public struct InspectionRequest: Sendable {
   }
 
   /// - Parameter image: `[height, width, 3]`, `u8`
-  public init(image: Tensor) { self.init(frames: image.expanded(axis: 0)) }
+  public init(image: Tensor) { self.init(frames: image.unsqueezed(0)) }
 
   /// - Parameter frames: `[frames, height, width, 3]`, `u8`
   public init(frames: Tensor) { self.frames = frames }

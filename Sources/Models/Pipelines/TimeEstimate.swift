@@ -57,7 +57,8 @@ extension DenoisingPipeline {
     let input = DenoiserInput(
       latents: latents, image: settings.imageUse == .firstFrame ? latents : nil, text: text,
       timestep: plan.levels[0].timestep, guidance: plan.guidance.distilled)
-    look(input, positions(grid: grid), hooks: try HookRun([clock], on: transformer, pass: pass))
+    let hooks = try HookRun([clock], on: transformer, pass: pass)
+    denoiser.look(transformerInput(input, positions(grid: grid)), hooks: hooks)
   }
 
   /// From a small piece, by pixels.

@@ -1,12 +1,6 @@
 // The two samplers of CogVideoX: DDIM (2B) and a stochastic second-order solver (5B).
 
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#elseif canImport(Darwin)
-  import Darwin
-#endif
+import Glibc
 import Tensor
 
 /// Latents after a step, and the clean latents that the model sees in them.

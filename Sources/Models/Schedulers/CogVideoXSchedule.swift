@@ -1,12 +1,6 @@
 // The noise schedule that both samplers of CogVideoX share.
 
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#elseif canImport(Darwin)
-  import Darwin
-#endif
+import Glibc
 import Tensor
 
 /// How much signal is left at every training timestep of CogVideoX, and the timesteps of one run.

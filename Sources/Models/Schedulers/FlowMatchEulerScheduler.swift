@@ -1,12 +1,6 @@
 // The sampler of FLUX and Stable Diffusion 3: Euler steps along a straight flow from noise to picture.
 
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#elseif canImport(Darwin)
-  import Darwin
-#endif
+import Glibc
 import Tensor
 
 /// Makes the noise levels of a run: evenly spaced, then shifted towards noise by a fixed factor (Stable Diffusion 3) or

@@ -26,72 +26,48 @@ extension SD3Transformer: DifferentiableModel {
   }
 }
 
-extension SD3Projections {
-  /// - Parameter x: `[batch, tokens, dim]`
-  func trace<Saved>(_ x: Variable, saving saved: Saved) -> TracedProjection<Saved> {
-    let q = query(x).splitHeads(heads), k = key(x).splitHeads(heads)
-    return TracedProjection(
-      query: queryNorm?(q) ?? q, key: keyNorm?(k) ?? k, value: value(x).splitHeads(heads), saved: saved)
-  }
-}
-
 extension SD3ImageHalf: DifferentiableHalf {
   public struct TracedSaved {
-    let gate: Variable
-    let mlp: TracedModulation
+    let modulations: BranchModulations<Variable>
     var dual: TracedProjection<Variable>?
   }
 
   public func traceProject(_ input: TracedInput) -> TracedProjection<TracedSaved> {
-    let tap = input.tap
-    switch norm1 {
-    case .zero(let norm):
-      let (own, mlp) = norm.modulation(input.conditioning, tap: tap)
-      return attention.trace(
-        tap(.modulated, norm.norm(input.tokens, own)), saving: TracedSaved(gate: own.gate, mlp: mlp))
-    case .zeroX(let norm):
-      let (own, mlp, dual) = norm.modulation(input.conditioning, tap: tap)
-      var saved = TracedSaved(gate: own.gate, mlp: mlp)
-      if let dualAttention {
-        let projection = dualAttention.trace(norm.norm(input.tokens, dual), saving: dual.gate)
-        saved.dual = TracedProjection(
-          query: tap(.dualQuery, projection.query), key: tap(.dualKey, projection.key),
-          value: tap(.dualValue, projection.value), saved: dual.gate)
-      }
-      return attention.trace(tap(.modulated, norm.norm(input.tokens, own)), saving: saved)
+    let tap = input.tap, modulations = norm1.modulations(input.conditioning).visited(by: tap)
+    var saved = TracedSaved(modulations: modulations)
+    if let dualAttention, let dual = modulations.dual {
+      let projection = dualAttention(norm1.norm(input.tokens, dual), saving: dual.gate)
+      saved.dual = TracedProjection(
+        query: tap(.dualQuery, projection.query), key: tap(.dualKey, projection.key),
+        value: tap(.dualValue, projection.value), saved: dual.gate)
     }
+    return attention(tap(.modulated, norm1.norm(input.tokens, modulations.attention)), saving: saved)
   }
 
   public func traceUpdate(_ input: TracedUpdate<TracedSaved>) -> Variable? {
-    let tap = input.tap, mlp = input.saved.mlp
-    var x = input.tokens.adding(tap(.attentionProjected, output(input.mergedAttention)), gatedBy: input.saved.gate)
-    if let dual = input.saved.dual, let dualAttention, let dualOutput {
-      let projected = dualOutput(tap.dualAttention(dual).mergedHeads(dualAttention.heads))
-      x = x.adding(tap(.dualProjected, projected), gatedBy: dual.saved)
-    }
-    x = tap(.residualMiddle, x)
-    return feedForward(tap(.mlpInput, norm2(x, mlp)), gate: mlp.gate, residual: x, tap: tap)
+    let tap = input.tap, modulations = input.saved.modulations
+    guard let dual = input.saved.dual, let dualAttention, let dualOutput else { return ending(input, modulations) }
+    let x = input.tokens.adding(
+      tap(.attentionProjected, ending.output(input.mergedAttention)), gatedBy: modulations.attention.gate)
+    let projected = tap(.dualProjected, dualOutput(tap.dualAttention(dual).mergedHeads(dualAttention.heads)))
+    return ending.mlp(tap(.residualMiddle, x.adding(projected, gatedBy: dual.saved)), modulations, tap: tap)
   }
 }
 
 extension SD3TextHalf: DifferentiableHalf {
   /// nil where the half ends at the attention.
-  public func traceProject(
-    _ input: TracedInput
-  ) -> TracedProjection<(gate: Variable, mlp: TracedModulation)?> {
+  public func traceProject(_ input: TracedInput) -> TracedProjection<BranchModulations<Variable>?> {
     let tap = input.tap
-    if let ending {
-      let (own, mlp) = ending.norm1.modulation(input.conditioning, tap: tap)
-      return attention.trace(tap(.modulated, ending.norm1.norm(input.tokens, own)), saving: (own.gate, mlp))
+    if let norm1 {
+      let modulations = norm1.modulations(input.conditioning).visited(by: tap)
+      return attention(tap(.modulated, norm1.norm(input.tokens, modulations.attention)), saving: modulations)
     }
     let x = lastNorm.map { $0(input.tokens, input.conditioning, tap: tap) } ?? input.tokens
-    return attention.trace(tap(.modulated, x), saving: nil)
+    return attention(tap(.modulated, x), saving: nil)
   }
 
-  public func traceUpdate(_ input: TracedUpdate<(gate: Variable, mlp: TracedModulation)?>) -> Variable? {
-    guard let ending, let (gate, mlp) = input.saved else { return nil }
-    let attended = ending.output(input.mergedAttention, gate: gate, residual: input.tokens, tap: input.tap)
-    return ending.feedForward(
-      input.tap(.mlpInput, ending.norm2(attended, mlp)), gate: mlp.gate, residual: attended, tap: input.tap)
+  public func traceUpdate(_ input: TracedUpdate<BranchModulations<Variable>?>) -> Variable? {
+    guard let ending, let modulations = input.saved else { return nil }
+    return ending(input, modulations)
   }
 }

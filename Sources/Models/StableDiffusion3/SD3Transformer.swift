@@ -1,18 +1,18 @@
 import NN
 import Tensor
 
-/// The denoising transformer of Stable Diffusion 3 and 3.5: joint blocks, the last of which has no text output.
+/// The denoising transformer of Stable Diffusion 3 and 3.5: joint blocks, the last of which has no text output. It
+/// gives the velocity, `[batch, outChannels, height, width]`.
 ///
 /// Source: arXiv 2403.03206; diffusers `SD3Transformer2DModel`; Stability AI sd3.5 `mmditx.py`.
-public struct SD3Transformer: StreamModel, Sendable {
+public struct SD3Transformer: JointTransformer {
   public let config: SD3Config
   public var patchEmbedding: PatchEmbedding
   public var textEmbedder: Linear
   public var timeTextEmbedding: TimestepTextEmbedding
-  public var jointBlocks: [SD3Block]
+  public var transformerBlocks: [SD3Block]
   public var outputNorm: AdaLayerNormContinuous
   public var output: Linear
-  /// Of the blocks' weights, where that takes care.
   public var residency: (any BlockResidency)?
 
   public init(_ config: SD3Config, _ w: Weights) {
@@ -23,7 +23,7 @@ public struct SD3Transformer: StreamModel, Sendable {
       maxSize: config.posEmbedMaxSize, w["pos_embed"])
     textEmbedder = Linear(config.jointAttentionDim, dim, w["context_embedder"])
     timeTextEmbedding = TimestepTextEmbedding(dim, pooledDim: config.pooledProjectionDim, w["time_text_embed"])
-    jointBlocks = (0..<config.numLayers).map { layer in
+    transformerBlocks = (0..<config.numLayers).map { layer in
       SD3Block(
         dim: dim, heads: config.numAttentionHeads, queryKeyNorm: config.queryKeyNorm,
         contextPreOnly: layer == config.numLayers - 1, dualAttention: config.dualAttentionLayers.contains(layer),
@@ -55,37 +55,14 @@ public struct SD3Transformer: StreamModel, Sendable {
     }
   }
 
-  /// The velocity, `[batch, outChannels, height, width]`.
-  public func callAsFunction(_ input: Input, hooks: HookRun? = nil) -> Tensor {
-    self([ModelPass(input, hooks: hooks)])[0]
-  }
-
-  /// The velocities of several passes that go through the blocks together, each with the bits it has alone. A pass passes
-  /// over the blocks that its input says.
-  public func callAsFunction(_ passes: [ModelPass<Input>], cache: BlockCache? = nil) -> [Tensor] {
-    let passes = passes.map { pass in
-      ModelPass(
-        pass.input, hooks: pass.hooks, branch: pass.branch,
-        skipped: pass.skipped.union(blocks.filter { pass.input.skippedLayers.contains($0.layer) }))
-    }
-    return run(passes, through: zip(jointBlocks, blocks).map { ($0, $1) }, .init(residency: residency, cache: cache)) {
-      streams($0, $1)
-    }
-  }
-
-  /// Runs only as far as the hooks look: the pass over an existing picture.
-  public func look(_ input: Input, hooks: HookRun) {
-    var streams = streams(input, hooks).0
-    runJointBlocks(running(input), &streams, hooks: hooks, looksOnly: true, support: .init(residency: residency))
-  }
-
   public func running(_ input: Input) -> [(any JointBlock, BlockID)] {
     zip(jointBlocks, blocks).filter { !input.skippedLayers.contains($1.layer) }.map { ($0, $1) }
   }
 
   // MARK: Hooks
 
-  public var blocks: [BlockID] { jointBlocks.indices.map { BlockID("joint", $0) } }
+  public var jointBlocks: [any JointBlock] { transformerBlocks }
+  public var blocks: [BlockID] { transformerBlocks.indices.map { BlockID("joint", $0) } }
   public var textFamily: String { "joint" }
   public func parameterPath(of block: BlockID) -> String? { "transformer_blocks.\(block.layer)" }
 

@@ -12,7 +12,7 @@ public struct StableDiffusion3Pipeline: DenoisingPipeline {
   public let defaults: PipelineDefaults
   public let weightMemory: WeightMemory
 
-  public var transformer: any StreamModel { sd3 }
+  public var denoiser: SD3Transformer { sd3 }
   public var promptWidths: (states: Int, pooled: Int) { (sd3.config.jointAttentionDim, sd3.config.pooledProjectionDim) }
   public var codec: AutoencoderKL { vae }
   public var sizeMultiple: Int { sd3.config.patchSize * vae.config.scale }
@@ -73,22 +73,7 @@ public struct StableDiffusion3Pipeline: DenoisingPipeline {
   /// Positions come with the patches.
   public func positions(grid: TokenGrid) {}
 
-  public func predict(_ passes: [ModelPass<DenoiserInput>], _ positions: Void, cache: BlockCache?) -> [Tensor] {
-    sd3(passes.map { $0.with(sd3Input($0.input)) }, cache: cache)
-  }
-
-  public func gradient(
-    of scalar: Scalar, at places: [GradientPlace], _ input: DenoiserInput, _ positions: Void, pass: Pass,
-    processors: [any AttentionProcessor]
-  ) throws -> PassGradient {
-    try sd3.gradient(of: scalar, at: places, sd3Input(input), pass: pass, processors: processors)
-  }
-
-  public func look(_ input: DenoiserInput, _ positions: Void, hooks: HookRun) {
-    sd3.look(sd3Input(input), hooks: hooks)
-  }
-
-  private func sd3Input(_ input: DenoiserInput) -> SD3Transformer.Input {
+  public func transformerInput(_ input: DenoiserInput, _ positions: Void) -> SD3Transformer.Input {
     .init(
       latents: input.latents, text: input.text.states, pooled: input.text.pooled,
       timestep: [Float](repeating: input.timestep, count: input.latents.shape[0]), skippedLayers: input.skippedLayers)

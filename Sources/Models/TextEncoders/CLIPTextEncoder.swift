@@ -63,7 +63,8 @@ public struct CLIPTextEncoder: Sendable {
 
   public struct Layer: Sendable {
     public var norm1, norm2: LayerNorm
-    public var attention: SelfAttention
+    public var attention: AttentionProjections
+    public var attentionOutput: Linear
     public var up, down: Linear
     public var activation: Activation
   }
@@ -80,8 +81,9 @@ public struct CLIPTextEncoder: Sendable {
       return Layer(
         norm1: LayerNorm(dim, eps: config.layerNormEpsilon, layer["layer_norm1"]),
         norm2: LayerNorm(dim, eps: config.layerNormEpsilon, layer["layer_norm2"]),
-        attention: SelfAttention(
-          dim, heads: config.heads, bias: true, names: ("q_proj", "k_proj", "v_proj", "out_proj"), layer["self_attn"]),
+        attention: AttentionProjections(
+          dim, heads: config.heads, names: ("q_proj", "k_proj", "v_proj"), layer["self_attn"]),
+        attentionOutput: Linear(dim, dim, layer["self_attn"]["out_proj"]),
         up: Linear(dim, config.feedForwardDim, layer["mlp"]["fc1"]),
         down: Linear(config.feedForwardDim, dim, layer["mlp"]["fc2"]), activation: config.activation)
     }

@@ -55,7 +55,8 @@ public struct T5Encoder: Sendable {
 
   public struct Block: Sendable {
     public var attentionNorm: RMSNorm
-    public var attention: SelfAttention
+    public var attention: AttentionProjections
+    public var attentionOutput: Linear
     public var feedForwardNorm: RMSNorm
     public var feedForward: GatedFeedForward
   }
@@ -71,11 +72,13 @@ public struct T5Encoder: Sendable {
       encoder["block"][0]["layer"][0]["SelfAttention"]["relative_attention_bias"])
     blocks = (0..<config.layers).map { layer in
       let attention = encoder["block"][layer]["layer"][0], feedForward = encoder["block"][layer]["layer"][1]
+      let inner = config.heads * config.keyDim
       return Block(
         attentionNorm: RMSNorm(config.dim, eps: config.layerNormEpsilon, attention["layer_norm"]),
-        attention: SelfAttention(
-          config.dim, inner: config.heads * config.keyDim, heads: config.heads, bias: false,
-          names: ("q", "k", "v", "o"), attention["SelfAttention"]),
+        attention: AttentionProjections(
+          config.dim, inner: inner, heads: config.heads, bias: false, names: ("q", "k", "v"),
+          attention["SelfAttention"]),
+        attentionOutput: Linear(inner, config.dim, bias: false, attention["SelfAttention"]["o"]),
         feedForwardNorm: RMSNorm(config.dim, eps: config.layerNormEpsilon, feedForward["layer_norm"]),
         feedForward: GatedFeedForward(config.dim, hidden: config.feedForwardDim, feedForward["DenseReluDense"]))
     }
@@ -119,6 +122,6 @@ public struct T5Encoder: Sendable {
   /// `[batch, 1, 1, tokens]`: 0 where a token may be seen, the lowest number where not.
   private static func additive(_ mask: Tensor) -> Tensor {
     let hidden = 1 - mask.converted(to: .f32)
-    return (hidden * -Float.greatestFiniteMagnitude).expanded(axis: 1).expanded(axis: 1)
+    return (hidden * -Float.greatestFiniteMagnitude).unsqueezed(1).unsqueezed(1)
   }
 }

@@ -51,14 +51,14 @@ extension T5Encoder.Block: JointBlock, JointBlockHalf {
   public var attentionPrecision: AttentionPrecision { .f32 }
   /// T5 does not scale.
   public var attentionScale: Float? { 1 }
-  public var attentionProjection: Linear? { attention.output }
+  public var attentionProjection: Linear? { attentionOutput }
 
   public func project(_ inputs: [HalfInput]) -> [Projection<Void>] {
-    attention.projections(inputs.map { $0.tap(.modulated, attentionNorm($0.tokens)) })
+    attention(inputs.map { $0.tap(.modulated, attentionNorm($0.tokens)) })
   }
 
   public func update(_ inputs: [UpdateInput<Void>]) -> [Tensor]? {
-    let middle = afterAttention(inputs, attention.output)
+    let middle = afterAttention(inputs, attentionOutput)
     let x = zip(inputs, middle).map { $0.tap(.mlpInput, feedForwardNorm($1)) }
     let hidden = zip(inputs, feedForward.hidden(x)).map { $0.tap(.mlpHidden, $1) }
     return zip(zip(inputs, middle), feedForward.down(hidden)).map { $0.1 + $0.0.tap(.mlpOutput, $1) }
@@ -70,14 +70,14 @@ extension CLIPTextEncoder.Layer: JointBlock, JointBlockHalf {
   public func half(for stream: StreamID) -> Int { 0 }
   public var attentionPrecision: AttentionPrecision { .f32 }
   public var isCausal: Bool { true }
-  public var attentionProjection: Linear? { attention.output }
+  public var attentionProjection: Linear? { attentionOutput }
 
   public func project(_ inputs: [HalfInput]) -> [Projection<Void>] {
-    attention.projections(inputs.map { $0.tap(.modulated, norm1($0.tokens)) })
+    attention(inputs.map { $0.tap(.modulated, norm1($0.tokens)) })
   }
 
   public func update(_ inputs: [UpdateInput<Void>]) -> [Tensor]? {
-    let middle = afterAttention(inputs, attention.output)
+    let middle = afterAttention(inputs, attentionOutput)
     let x = zip(inputs, middle).map { $0.tap(.mlpInput, norm2($1)) }
     let hidden = zip(inputs, up(x, activation: activation)).map { $0.tap(.mlpHidden, $1) }
     return zip(zip(inputs, middle), down(hidden)).map { $0.1 + $0.0.tap(.mlpOutput, $1) }

@@ -1,22 +1,6 @@
 import Tensor
 
-// The vectors that adaptive norms are told, as variables, with their sites.
-
-/// Shift, scale and gate of one branch, each `[batch, dim]`.
-public struct TracedModulation {
-  public var shift, scale, gate: Variable
-
-  /// As the attention's sites see it.
-  public func visitedAtAttention(by tap: TracedTap) -> Self {
-    Self(
-      shift: tap(.attentionShift, shift), scale: tap(.attentionScale, scale), gate: tap(.attentionGate, gate))
-  }
-
-  /// As the MLP's sites see it.
-  public func visitedAtMLP(by tap: TracedTap) -> Self {
-    Self(shift: tap(.mlpShift, shift), scale: tap(.mlpScale, scale), gate: tap(.mlpGate, gate))
-  }
-}
+// Adaptive norms on variables.
 
 extension Linear {
   /// The equal parts of what a conditioning becomes.
@@ -25,58 +9,26 @@ extension Linear {
   }
 }
 
-extension LayerNorm {
-  /// The normalised tokens, scaled and shifted.
-  ///
-  /// - Parameter x: tokens, `[batch, tokens, dim]`
-  public func callAsFunction(_ x: Variable, _ modulation: TracedModulation) -> Variable {
-    self(x, scale: modulation.scale, shift: modulation.shift)
-  }
-}
-
-extension AdaLayerNormZero {
+extension BranchNorm {
   /// - Parameter conditioning: `[batch, dim]`
-  public func modulation(
-    _ conditioning: Variable, tap: TracedTap
-  ) -> (attention: TracedModulation, mlp: TracedModulation) {
-    let c = linear.modulation(conditioning, parts: 6)
-    return (
-      TracedModulation(shift: c[0], scale: c[1], gate: c[2]).visitedAtAttention(by: tap),
-      TracedModulation(shift: c[3], scale: c[4], gate: c[5]).visitedAtMLP(by: tap)
-    )
+  public func modulations(_ conditioning: Variable) -> BranchModulations<Variable> {
+    BranchModulations(linear.modulation(conditioning, parts: Self.parts))
   }
 }
 
 extension AdaLayerNormZeroSingle {
   /// - Parameter conditioning: `[batch, dim]`
-  public func modulation(_ conditioning: Variable, tap: TracedTap) -> TracedModulation {
+  public func modulation(_ conditioning: Variable) -> Modulation<Variable> {
     let c = linear.modulation(conditioning, parts: 3)
-    return TracedModulation(shift: c[0], scale: c[1], gate: c[2]).visitedAtAttention(by: tap)
-  }
-}
-
-extension SD35AdaLayerNormZeroX {
-  /// - Parameter conditioning: `[batch, dim]`
-  public func modulation(
-    _ conditioning: Variable, tap: TracedTap
-  ) -> (attention: TracedModulation, mlp: TracedModulation, dual: TracedModulation) {
-    let c = linear.modulation(conditioning, parts: 9)
-    return (
-      TracedModulation(shift: c[0], scale: c[1], gate: c[2]).visitedAtAttention(by: tap),
-      TracedModulation(shift: c[3], scale: c[4], gate: c[5]).visitedAtMLP(by: tap),
-      TracedModulation(
-        shift: tap(.dualShift, c[6]), scale: tap(.dualScale, c[7]), gate: tap(.dualGate, c[8]))
-    )
+    return Modulation(shift: c[0], scale: c[1], gate: c[2])
   }
 }
 
 extension CogVideoXLayerNormZero {
   /// - Parameter conditioning: `[batch, conditioningDim]`
-  public func modulation(_ conditioning: Variable) -> (video: TracedModulation, text: TracedModulation) {
+  public func modulations(_ conditioning: Variable) -> (video: Modulation<Variable>, text: Modulation<Variable>) {
     let c = linear.modulation(conditioning, parts: 6)
-    return (
-      TracedModulation(shift: c[0], scale: c[1], gate: c[2]), TracedModulation(shift: c[3], scale: c[4], gate: c[5])
-    )
+    return (.init(shift: c[0], scale: c[1], gate: c[2]), .init(shift: c[3], scale: c[4], gate: c[5]))
   }
 }
 

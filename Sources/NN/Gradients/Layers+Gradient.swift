@@ -58,7 +58,7 @@ extension LayerNorm {
       vjp: { dy in
         var gradients: [Tensor?] = [
           x.needsGradient
-            ? x.value.layerNormVJP(dy, weight: weight, scale: scale?.value.expanded(axis: 1), epsilon: eps) : nil
+            ? x.value.layerNormVJP(dy, weight: weight, scale: scale?.value.unsqueezed(1), epsilon: eps) : nil
         ]
         if let scale { gradients.append(scale.needsGradient ? (dy * self(x.value)).sum(1) : nil) }
         if let shift { gradients.append(shift.needsGradient ? dy.sum(1) : nil) }

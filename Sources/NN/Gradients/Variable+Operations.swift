@@ -42,11 +42,11 @@ extension Variable {
       of: [self, branch, gate],
       vjp: { [self] dy in
         [
-          needsGradient ? dy : nil, branch.needsGradient ? dy * gate.value.expanded(axis: 1) : nil,
+          needsGradient ? dy : nil, branch.needsGradient ? dy * gate.value.unsqueezed(1) : nil,
           gate.needsGradient ? (dy * branch.value).sum(1) : nil,
         ]
       }
-    ) { [self] in value.adding(branch.value, gatedBy: gate.value.expanded(axis: 1)) }
+    ) { [self] in value.adding(branch.value, gatedBy: gate.value.unsqueezed(1)) }
   }
 
   public func activated(by activation: Activation) -> Variable {
@@ -77,7 +77,7 @@ extension Variable {
         of: self,
         vjp: { dy in
           let width = dy.shape[dy.rank - 1]
-          return dy.padded(axis: -1, before: part * width, after: (parts - 1 - part) * width)
+          return dy.padded(-1, before: part * width, after: (parts - 1 - part) * width)
         }
       ) { $0.chunked(parts)[part] }
     }

@@ -48,8 +48,6 @@ public struct Stream: Sendable {
       families: rider.families)
   }
 
-  /// Whether a processor brought it along.
-  public var isRider: Bool { processedAs != id }
 }
 
 /// A stream that a processor adds to a pass: data only, the model knows how to turn it into tokens.

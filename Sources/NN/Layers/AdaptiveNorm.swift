@@ -1,38 +1,51 @@
 import Tensor
 
-/// Adaptive layer norm with zero-initialised gates: the conditioning decides how tokens are scaled and shifted before
-/// attention and MLP, and how much of each branch is let through.
-///
-/// Source: DiT, arXiv 2212.09748 §3.2; diffusers `AdaLayerNormZero`.
-public struct AdaLayerNormZero: Sendable {
-  /// What one block needs from the conditioning, each `[batch, dim]`.
-  public struct Modulation: Sendable {
-    public var shiftAttention, scaleAttention, gateAttention: Tensor
-    public var shiftMLP, scaleMLP, gateMLP: Tensor
-  }
+/// An adaptive norm with zero-initialised gates: the conditioning decides how tokens are scaled and shifted before attention and
+/// MLP, and how much of each branch is let through.
+public protocol BranchNorm: Sendable {
+  /// `[parts * dim, dim]`
+  var linear: Linear { get }
+  var norm: LayerNorm { get }
+  /// Vectors that a conditioning becomes: three for each branch.
+  static var parts: Int { get }
+}
 
-  /// `[6 * dim, dim]`
-  public var linear: Linear
-  public var norm: LayerNorm
-
-  public init(_ dim: Int, _ w: Weights) {
-    linear = Linear(dim, 6 * dim, w["linear"])
-    norm = LayerNorm(eps: 1e-6)
-  }
-
+extension BranchNorm {
   /// - Parameter conditionings: timestep and pooled-text embeddings, each `[batch, dim]`
-  public func modulations(_ conditionings: [Tensor]) -> [Modulation] {
-    linear(conditionings.map { $0.silu() }).map {
-      let c = $0.chunked(6)
-      return Modulation(
-        shiftAttention: c[0], scaleAttention: c[1], gateAttention: c[2], shiftMLP: c[3], scaleMLP: c[4], gateMLP: c[5])
-    }
+  public func modulations(_ conditionings: [Tensor]) -> [BranchModulations<Tensor>] {
+    linear(conditionings.map { $0.silu() }).map { BranchModulations($0.chunked(Self.parts)) }
   }
 
   /// - Parameter x: tokens, `[batch, tokens, dim]`
-  /// - Returns: the normalised tokens, scaled and shifted for attention
-  public func callAsFunction(_ x: Tensor, _ modulation: Modulation) -> Tensor {
-    norm(x, scale: modulation.scaleAttention, shift: modulation.shiftAttention)
+  /// - Returns: the normalised tokens, scaled and shifted for the joint attention
+  public func callAsFunction(_ x: Tensor, _ modulations: BranchModulations<Tensor>) -> Tensor {
+    norm(x, modulations.attention)
+  }
+}
+
+/// Source: DiT, arXiv 2212.09748 §3.2; diffusers `AdaLayerNormZero`.
+public struct AdaLayerNormZero: BranchNorm {
+  public var linear: Linear
+  public var norm: LayerNorm
+  public static let parts = 6
+
+  public init(_ dim: Int, _ w: Weights) {
+    linear = Linear(dim, Self.parts * dim, w["linear"])
+    norm = LayerNorm(eps: 1e-6)
+  }
+}
+
+/// With three more vectors, for a block with a second, image-only attention.
+///
+/// Source: diffusers `SD35AdaLayerNormZeroX` (Stable Diffusion 3.5 Medium).
+public struct SD35AdaLayerNormZeroX: BranchNorm {
+  public var linear: Linear
+  public var norm: LayerNorm
+  public static let parts = 9
+
+  public init(_ dim: Int, _ w: Weights) {
+    linear = Linear(dim, Self.parts * dim, w["linear"])
+    norm = LayerNorm(eps: 1e-6)
   }
 }
 
@@ -40,11 +53,6 @@ public struct AdaLayerNormZero: Sendable {
 ///
 /// Source: diffusers `AdaLayerNormZeroSingle`.
 public struct AdaLayerNormZeroSingle: Sendable {
-  /// Each `[batch, dim]`.
-  public struct Modulation: Sendable {
-    public var shift, scale, gate: Tensor
-  }
-
   /// `[3 * dim, dim]`
   public var linear: Linear
   public var norm: LayerNorm
@@ -55,7 +63,7 @@ public struct AdaLayerNormZeroSingle: Sendable {
   }
 
   /// - Parameter conditionings: each `[batch, dim]`
-  public func modulations(_ conditionings: [Tensor]) -> [Modulation] {
+  public func modulations(_ conditionings: [Tensor]) -> [Modulation<Tensor>] {
     linear(conditionings.map { $0.silu() }).map {
       let c = $0.chunked(3)
       return Modulation(shift: c[0], scale: c[1], gate: c[2])
@@ -63,50 +71,7 @@ public struct AdaLayerNormZeroSingle: Sendable {
   }
 
   /// - Parameter x: tokens, `[batch, tokens, dim]`
-  public func callAsFunction(_ x: Tensor, _ modulation: Modulation) -> Tensor {
-    norm(x, scale: modulation.scale, shift: modulation.shift)
-  }
-}
-
-/// Adaptive layer norm with three more vectors, for a block with a second, image-only attention.
-///
-/// Source: diffusers `SD35AdaLayerNormZeroX` (Stable Diffusion 3.5 Medium).
-public struct SD35AdaLayerNormZeroX: Sendable {
-  /// Each `[batch, dim]`.
-  public struct Modulation: Sendable {
-    public var attention: AdaLayerNormZero.Modulation
-    public var shiftDual, scaleDual, gateDual: Tensor
-  }
-
-  /// `[9 * dim, dim]`
-  public var linear: Linear
-  public var norm: LayerNorm
-
-  public init(_ dim: Int, _ w: Weights) {
-    linear = Linear(dim, 9 * dim, w["linear"])
-    norm = LayerNorm(eps: 1e-6)
-  }
-
-  /// - Parameter conditionings: each `[batch, dim]`
-  public func modulations(_ conditionings: [Tensor]) -> [Modulation] {
-    linear(conditionings.map { $0.silu() }).map {
-      let c = $0.chunked(9)
-      return Modulation(
-        attention: .init(
-          shiftAttention: c[0], scaleAttention: c[1], gateAttention: c[2], shiftMLP: c[3], scaleMLP: c[4],
-          gateMLP: c[5]),
-        shiftDual: c[6], scaleDual: c[7], gateDual: c[8])
-    }
-  }
-
-  /// - Parameter x: tokens, `[batch, tokens, dim]`
-  /// - Returns: the input of the joint attention and that of the image-only one
-  public func callAsFunction(_ x: Tensor, _ modulation: Modulation) -> (joint: Tensor, dual: Tensor) {
-    (
-      norm(x, scale: modulation.attention.scaleAttention, shift: modulation.attention.shiftAttention),
-      norm(x, scale: modulation.scaleDual, shift: modulation.shiftDual)
-    )
-  }
+  public func callAsFunction(_ x: Tensor, _ modulation: Modulation<Tensor>) -> Tensor { norm(x, modulation) }
 }
 
 /// Adaptive layer norm without gates: before the output projection, and before the attention of a stream that ends
@@ -143,17 +108,6 @@ public struct AdaLayerNormContinuous: Sendable {
 ///
 /// Source: diffusers `CogVideoXLayerNormZero`.
 public struct CogVideoXLayerNormZero: Sendable {
-  /// Each `[batch, dim]`.
-  public struct Modulation: Sendable {
-    public var shift, scale, gate: Tensor
-
-    public init(shift: Tensor, scale: Tensor, gate: Tensor) {
-      self.shift = shift
-      self.scale = scale
-      self.gate = gate
-    }
-  }
-
   /// `[6 * dim, conditioningDim]`
   public var linear: Linear
   public var norm: LayerNorm
@@ -166,7 +120,7 @@ public struct CogVideoXLayerNormZero: Sendable {
   }
 
   /// - Parameter conditionings: each `[batch, conditioningDim]`
-  public func modulations(_ conditionings: [Tensor]) -> [(video: Modulation, text: Modulation)] {
+  public func modulations(_ conditionings: [Tensor]) -> [(video: Modulation<Tensor>, text: Modulation<Tensor>)] {
     linear(conditionings.map { $0.silu() }).map {
       let c = $0.chunked(6)
       return (.init(shift: c[0], scale: c[1], gate: c[2]), .init(shift: c[3], scale: c[4], gate: c[5]))
@@ -174,9 +128,7 @@ public struct CogVideoXLayerNormZero: Sendable {
   }
 
   /// - Parameter x: tokens, `[batch, tokens, dim]`
-  public func callAsFunction(_ x: Tensor, _ modulation: Modulation) -> Tensor {
-    norm(x, scale: modulation.scale, shift: modulation.shift)
-  }
+  public func callAsFunction(_ x: Tensor, _ modulation: Modulation<Tensor>) -> Tensor { norm(x, modulation) }
 }
 
 /// Adaptive layer norm before CogVideoX's output projection: shift first, then scale; the norm has parameters.

@@ -50,7 +50,7 @@ public struct Conv3d: Sendable {
 
   /// A two-dimensional layer's weights, for video whose frames it sees one by one.
   public init(perFrame inputs: Int, _ outputs: Int, kernel: Int, _ w: Weights) {
-    weight = w.tensor("weight", outputs, inputs, kernel, kernel).expanded(axis: 2)
+    weight = w.tensor("weight", outputs, inputs, kernel, kernel).unsqueezed(2)
     bias = w.tensor("bias", outputs)
   }
 

@@ -60,44 +60,6 @@ extension Linear {
   }
 
   private func gated(_ outputs: [Tensor], _ gates: [Tensor], _ residuals: [Tensor]) -> [Tensor] {
-    outputs.indices.map { residuals[$0].adding(outputs[$0], gatedBy: gates[$0].expanded(axis: 1)) }
-  }
-}
-
-extension AdaLayerNormZero.Modulation {
-  /// As the processors leave it.
-  public func visited(by tap: Tap) -> Self {
-    Self(
-      shiftAttention: tap(.attentionShift, shiftAttention), scaleAttention: tap(.attentionScale, scaleAttention),
-      gateAttention: tap(.attentionGate, gateAttention), shiftMLP: tap(.mlpShift, shiftMLP),
-      scaleMLP: tap(.mlpScale, scaleMLP), gateMLP: tap(.mlpGate, gateMLP))
-  }
-}
-
-extension SD35AdaLayerNormZeroX.Modulation {
-  /// As the processors leave it.
-  public func visited(by tap: Tap) -> Self {
-    Self(
-      attention: attention.visited(by: tap), shiftDual: tap(.dualShift, shiftDual),
-      scaleDual: tap(.dualScale, scaleDual), gateDual: tap(.dualGate, gateDual))
-  }
-}
-
-extension AdaLayerNormZeroSingle.Modulation {
-  /// As the processors leave it.
-  public func visited(by tap: Tap) -> Self {
-    Self(shift: tap(.attentionShift, shift), scale: tap(.attentionScale, scale), gate: tap(.attentionGate, gate))
-  }
-}
-
-extension CogVideoXLayerNormZero.Modulation {
-  /// As the processors leave that of the attention.
-  public func visitedAtAttention(by tap: Tap) -> Self {
-    Self(shift: tap(.attentionShift, shift), scale: tap(.attentionScale, scale), gate: tap(.attentionGate, gate))
-  }
-
-  /// As the processors leave that of the MLP.
-  public func visitedAtMLP(by tap: Tap) -> Self {
-    Self(shift: tap(.mlpShift, shift), scale: tap(.mlpScale, scale), gate: tap(.mlpGate, gate))
+    outputs.indices.map { residuals[$0].adding(outputs[$0], gatedBy: gates[$0].unsqueezed(1)) }
   }
 }

@@ -88,7 +88,7 @@ public struct Linear: Sendable {
   }
 
   private func gatedInputs(_ xs: [Tensor], _ gates: [Tensor], _ residuals: [Tensor]) -> [LinearInput] {
-    xs.indices.map { LinearInput(xs[$0], gate: gates[$0].expanded(axis: 1), residual: residuals[$0]) }
+    xs.indices.map { LinearInput(xs[$0], gate: gates[$0].unsqueezed(1), residual: residuals[$0]) }
   }
 
   /// How attention over this layer's output multiplies: as narrow as the weights are.

@@ -23,7 +23,7 @@ public struct LayerNorm: Sendable {
   ///   - shift: `[batch, dim]`, added last
   public func callAsFunction(_ x: Tensor, scale: Tensor? = nil, shift: Tensor? = nil) -> Tensor {
     x.layerNorm(
-      weight: weight, bias: bias, scale: scale?.expanded(axis: 1), shift: shift?.expanded(axis: 1), epsilon: eps)
+      weight: weight, bias: bias, scale: scale?.unsqueezed(1), shift: shift?.unsqueezed(1), epsilon: eps)
   }
 }
 

@@ -1,8 +1,5 @@
+import Glibc
 import Tensor
-
-#if canImport(Glibc)
-  import Glibc
-#endif
 
 /// Sines and cosines of a number at geometrically spaced frequencies.
 ///

@@ -1,8 +1,5 @@
+import Glibc
 import Tensor
-
-#if canImport(Glibc)
-  import Glibc
-#endif
 
 /// T5's learned bias per head and distance: near distances one by one, far ones in logarithmic buckets.
 ///
@@ -21,7 +18,7 @@ public struct RelativePositionBias: Sendable {
   public func callAsFunction(queries: Int, keys: Int) -> Tensor {
     let buckets = Self.buckets(queries: queries, keys: keys, count: embedding.shape[0], maxDistance: maxDistance)
     let bias = embedding.take(0, Tensor(scalars: buckets)).converted(to: .f32)
-    return bias.reshaped(queries, keys, embedding.shape[1]).permuted(2, 0, 1).expanded(axis: 0)
+    return bias.reshaped(queries, keys, embedding.shape[1]).permuted(2, 0, 1).unsqueezed(0)
   }
 
   /// The bucket of every offset `key - query`, row by row, `queries * keys` values.

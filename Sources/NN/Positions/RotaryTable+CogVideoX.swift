@@ -1,8 +1,5 @@
+import Glibc
 import Tensor
-
-#if canImport(Glibc)
-  import Glibc
-#endif
 
 extension RotaryTable {
   /// How CogVideoX places a grid of video tokens on its frequencies.

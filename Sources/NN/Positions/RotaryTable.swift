@@ -1,8 +1,5 @@
+import Glibc
 import Tensor
-
-#if canImport(Glibc)
-  import Glibc
-#endif
 
 /// Cosines and sines by which queries and keys are rotated, pair by pair of neighbouring channels.
 ///

@@ -1,8 +1,5 @@
+import Glibc
 import Tensor
-
-#if canImport(Glibc)
-  import Glibc
-#endif
 
 /// A fixed table of sines and cosines for a square grid: half of the channels tell the column, half the row.
 ///
@@ -30,16 +27,16 @@ public func sinCosPositions3D(
   let tokens = height * width
   return concatenated(
     [
-      temporal.expanded(axis: 1).broadcast(to: [frames, tokens, dim / 4]),
-      spatial.expanded(axis: 0).broadcast(to: [frames, tokens, 3 * dim / 4]),
+      temporal.unsqueezed(1).broadcast(to: [frames, tokens, dim / 4]),
+      spatial.unsqueezed(0).broadcast(to: [frames, tokens, 3 * dim / 4]),
     ], axis: -1)
 }
 
 /// - Returns: `[rows * columns, dim]`, column channels first
 private func sinCosGrid(dim: Int, rows: [Float], columns: [Float]) -> Tensor {
   let shape = [rows.count, columns.count, dim / 2]
-  let byColumn = sinCosPositions1D(dim: dim / 2, columns).expanded(axis: 0).broadcast(to: shape)
-  let byRow = sinCosPositions1D(dim: dim / 2, rows).expanded(axis: 1).broadcast(to: shape)
+  let byColumn = sinCosPositions1D(dim: dim / 2, columns).unsqueezed(0).broadcast(to: shape)
+  let byRow = sinCosPositions1D(dim: dim / 2, rows).unsqueezed(1).broadcast(to: shape)
   return concatenated([byColumn, byRow], axis: -1).flattened(from: 0, to: 1)
 }
 

@@ -30,6 +30,8 @@ public protocol WeightSource: Sendable {
   func shape(of name: String) -> [Int]?
   /// - Throws: when the weight is absent or its bytes cannot be read
   func parameter(_ name: String) throws -> Parameter
+  /// A weight as a model asks for it; nil, unless given, where the source makes nothing up.
+  func generated(_ name: String, shape: [Int]) -> Tensor?
   /// The file a weight lies in, for messages.
   func file(of name: String) -> String?
   /// Paths of all files that weights lie in; empty for weights that come from none, or where that is not known.
@@ -39,6 +41,7 @@ public protocol WeightSource: Sendable {
 }
 
 extension WeightSource {
+  public func generated(_ name: String, shape: [Int]) -> Tensor? { nil }
   public func file(of name: String) -> String? { nil }
   public var files: [String] { [] }
   public func release() {}
@@ -51,6 +54,7 @@ public protocol GeneratedWeights: WeightSource {
 }
 
 extension GeneratedWeights {
+  public func generated(_ name: String, shape: [Int]) -> Tensor? { tensor(name, shape: shape) }
   public var names: [String] { [] }
   public func shape(of name: String) -> [Int]? { nil }
   public func parameter(_ name: String) throws -> Parameter { throw WeightProblem.missing(name) }

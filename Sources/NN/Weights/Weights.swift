@@ -71,7 +71,7 @@ public struct Weights {
   private func take(_ name: String, _ shape: [Int]) -> Parameter? {
     let name = full(name)
     ledger.taken.insert(name)
-    if let generated = source as? any GeneratedWeights { return .dense(generated.tensor(name, shape: shape)) }
+    if let generated = source.generated(name, shape: shape) { return .dense(generated) }
     guard let found = source.shape(of: name) else {
       ledger.add(.missing(name))
       return nil

@@ -16,7 +16,7 @@ extension Tensor {
       tensorFailure("linearVJP: gradient \(gradient.shape) does not fit weight \(weight.shape) ([out, in])")
     }
     // A product's bits depend on its own row alone, whether it is one row or many: vectors go as matrices.
-    return matmul(gradient.rank == 1 ? gradient.expanded(axis: 0) : gradient, weight)
+    return matmul(gradient.rank == 1 ? gradient.unsqueezed(0) : gradient, weight)
       .reshaped(gradient.shape.dropLast() + [weight.shape[1]])
   }
 

@@ -38,30 +38,32 @@ public struct PrincipalComponents: Sendable {
   }
 }
 
-/// Principal component analysis of `[samples, features]`.
-///
-/// - Parameter components: how many to keep; at most `min(samples, features)`
-public func pca(_ x: Tensor, components: Int) throws(LinearAlgebraError) -> PrincipalComponents {
-  let x = x.forLAPACK("pca")
-  guard x.rank == 2, x.shape[0] >= 2, (1...max(1, min(x.shape[0], x.shape[1]))).contains(components) else {
-    tensorFailure("pca: \(components) components of samples of shape \(x.shape)")
+extension Tensor {
+  /// Principal component analysis of samples `[samples, features]`.
+  ///
+  /// - Parameter count: how many components to keep; at most `min(samples, features)`
+  public func principalComponents(_ count: Int) throws(LinearAlgebraError) -> PrincipalComponents {
+    let x = forLAPACK("principalComponents")
+    guard rank == 2, shape[0] >= 2, (1...max(1, min(shape[0], shape[1]))).contains(count) else {
+      tensorFailure("principalComponents: \(count) components of samples of shape \(shape)")
+    }
+    return try x.dtype == .f64 ? components(Double.self, x, count) : components(Float.self, x, count)
   }
-  return try x.dtype == .f64 ? pca(Double.self, x, components) : pca(Float.self, x, components)
 }
 
-private func pca<Scalar: LAPACKScalar>(
+private func components<Scalar: LAPACKScalar>(
   _ type: Scalar.Type, _ x: Tensor, _ count: Int
 ) throws(LinearAlgebraError) -> PrincipalComponents {
   let samples = x.shape[0], features = x.shape[1]
   let (centred, rows) = x.scratch(as: Scalar.self)
   if let bad = firstNotFinite(rows, samples, features) {
-    throw LinearAlgebraError(routine: "pca", matrix: 0, reason: bad)
+    throw LinearAlgebraError(routine: "principalComponents", matrix: 0, reason: bad)
   }
   let means = columnMeans(rows, samples, features)
   subtract(means, from: rows, samples, features)
   let parts: Tensor.SingularValueDecomposition
   do { parts = try centred.svd() } catch {
-    throw LinearAlgebraError(routine: "pca", matrix: error.matrix, reason: error.reason)
+    throw LinearAlgebraError(routine: "principalComponents", matrix: error.matrix, reason: error.reason)
   }
   let variances = parts.singularValues.scalars(as: Scalar.self).map { Double($0) * Double($0) / Double(samples - 1) }
   let total = variances.reduce(0, +), kept = variances.prefix(count)

@@ -1,6 +1,4 @@
-#if canImport(Glibc)
-  import Glibc
-#endif
+import Glibc
 
 /// Which norm of a matrix.
 public enum MatrixNorm: Sendable, CaseIterable {
@@ -22,8 +20,11 @@ extension Tensor {
   /// - Parameters:
   ///   - order: 1, 2 …; `.infinity` is the largest absolute value, `-.infinity` the smallest, 0 counts what is not 0
   ///   - keepDims: whether the axes stay, with extent 1
-  public func norm(order: Double = 2, axes: [Int]? = nil, keepDims: Bool = false) -> Tensor {
-    let reduced = axes.map { $0.map { normalizedAxis($0, "norm") } } ?? Array(shape.indices)
+  public func norm(_ axes: Int..., order: Double = 2, keepDims: Bool = false) -> Tensor {
+    norm(axes, order: order, keepDims: keepDims)
+  }
+  public func norm(_ axes: [Int], order: Double = 2, keepDims: Bool = false) -> Tensor {
+    let reduced = axes.isEmpty ? Array(shape.indices) : axes.map { normalizedAxis($0, "norm") }
     guard Set(reduced).count == reduced.count else { tensorFailure("norm: axes \(reduced) of shape \(shape) repeat") }
     let x = forLAPACK("norm"), kept = shape.indices.filter { !reduced.contains($0) }
     let count = reduced.map { shape[$0] }.reduce(1, *), outer = kept.map { shape[$0] }
@@ -42,11 +43,11 @@ extension Tensor {
   public func matrixNorm(_ kind: MatrixNorm) throws(LinearAlgebraError) -> Tensor {
     _ = matrixShape("matrixNorm")
     switch kind {
-    case .frobenius: return norm(axes: [-2, -1])
-    case .spectral: return try singularValues().norm(order: .infinity, axes: [-1])
-    case .nuclear: return try singularValues().norm(order: 1, axes: [-1])
-    case .one: return norm(order: 1, axes: [-2]).norm(order: .infinity, axes: [-1])
-    case .infinity: return norm(order: 1, axes: [-1]).norm(order: .infinity, axes: [-1])
+    case .frobenius: return norm(-2, -1)
+    case .spectral: return try singularValues().norm(-1, order: .infinity)
+    case .nuclear: return try singularValues().norm(-1, order: 1)
+    case .one: return norm(-2, order: 1).norm(-1, order: .infinity)
+    case .infinity: return norm(-1, order: 1).norm(-1, order: .infinity)
     }
   }
 

@@ -1,6 +1,4 @@
-#if canImport(Glibc)
-  import Glibc
-#endif
+import Glibc
 
 /// Linear systems by LAPACK, over the last two axes; leading axes are a batch whose matrices run in parallel.
 ///
@@ -13,7 +11,7 @@ extension Tensor {
   public func solve(_ right: Tensor) throws(LinearAlgebraError) -> Tensor {
     let a = forLAPACK("solve"), b = right.forLAPACK("solve")
     guard a.dtype == b.dtype else { tensorFailure("solve: dtypes \(a.dtype) and \(b.dtype) differ") }
-    if right.rank == 1 { return try a.solve(b.expanded(axis: -1)).squeezed(-1) }
+    if right.rank == 1 { return try a.solve(b.unsqueezed(-1)).squeezed(-1) }
     return try a.dtype == .f64 ? a.solve(Double.self, b) : a.solve(Float.self, b)
   }
 
@@ -59,7 +57,7 @@ extension Tensor {
     let a = forLAPACK("leastSquares"), b = right.forLAPACK("leastSquares")
     guard a.dtype == b.dtype else { tensorFailure("leastSquares: dtypes \(a.dtype) and \(b.dtype) differ") }
     if right.rank == 1 {
-      var result = try a.leastSquares(b.expanded(axis: -1), relativeCutoff: relativeCutoff)
+      var result = try a.leastSquares(b.unsqueezed(-1), relativeCutoff: relativeCutoff)
       result.solution = result.solution.squeezed(-1)
       return result
     }

@@ -1,6 +1,4 @@
-#if canImport(Glibc)
-  import Glibc
-#endif
+import Glibc
 
 /// A type in which normal values are computed.
 protocol BoxMullerScalar: TensorScalar, BinaryFloatingPoint {

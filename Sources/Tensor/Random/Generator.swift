@@ -1,6 +1,4 @@
-#if canImport(Glibc)
-  import Glibc
-#endif
+import Glibc
 
 /// Random numbers exactly as `torch.Generator("cpu")` draws them: the same seed and the same calls give the same
 /// tensors, so a seed gives the picture that diffusers gives.

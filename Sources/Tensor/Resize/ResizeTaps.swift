@@ -1,6 +1,4 @@
-#if canImport(Glibc)
-  import Glibc
-#endif
+import Glibc
 
 /// For every position along one axis of the result: the run of source positions it is made of and their weights.
 struct ResizeTaps<Weight: Sendable>: Sendable {

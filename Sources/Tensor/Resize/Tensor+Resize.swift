@@ -1,6 +1,4 @@
-#if canImport(Glibc)
-  import Glibc
-#endif
+import Glibc
 
 /// How `resized` finds the values between those it has; the names are those of `torch.nn.functional.interpolate`.
 public enum ResizeMode: String, Sendable, CaseIterable {

@@ -139,9 +139,9 @@ private func attentionChains(_ model: MethodModel) throws -> [String: Tensor] {
     let own = MarkovChain(view.probabilities(query: .image, keys: [.image])[0])
     let uniform = Tensor(full: start.shape, 1 / Float(count)), once = chain.step(start)
     do {
-      let values = try chain.secondEigenvalue(), weights = (values / values.sum()).expanded(axis: 0)
+      let values = try chain.secondEigenvalue(), weights = (values / values.sum()).unsqueezed(0)
       // Streamed: the weighted matrix is never made.
-      let state = start[..<1].expanded(axis: 1)
+      let state = start[..<1].unsqueezed(1)
       let twice = view.chained(view.chained(state, headWeights: weights), headWeights: weights)
       let values2: [(String, Tensor)] = [
         ("chain1", once), ("chain2", chain.step(once)), ("uniform_chain1", chain.step(uniform)),

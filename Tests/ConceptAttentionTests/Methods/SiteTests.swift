@@ -65,8 +65,8 @@ import Testing
       else { continue }
       compared += 1
       let isDual = tensor(.dualAttentionOutput) != nil
-      if !isDual { expectClose(input + projected * gate.expanded(axis: 1), middle, close, "\(block) middle") }
-      expectClose(middle + mlp * mlpGate.expanded(axis: 1), output, close, "\(block) output")
+      if !isDual { expectClose(input + projected * gate.unsqueezed(1), middle, close, "\(block) middle") }
+      expectClose(middle + mlp * mlpGate.unsqueezed(1), output, close, "\(block) output")
       let shares = try #require(heads[Site(block, .image, .attentionProjected)]), bias = try #require(biases[block])
       expectClose(shares.sum(1) + bias, projected, close, "\(block) shares of heads")
     }
@@ -87,7 +87,7 @@ import Testing
       func tensor(_ point: Site.Point) throws -> Tensor { try kept(cache, Site(block, .image, point)) }
       let branch = try tensor(.attentionProjected) + tensor(.mlpOutput), gate = try tensor(.attentionGate)
       expectClose(
-        try tensor(.residualInput) + branch * gate.expanded(axis: 1), try tensor(.residualOutput), close, "\(block)")
+        try tensor(.residualInput) + branch * gate.unsqueezed(1), try tensor(.residualOutput), close, "\(block)")
       expectClose(try #require(shares[block]), try tensor(.attentionProjected), close, "\(block) heads")
     }
     #expect(!shares.isEmpty)
@@ -113,8 +113,8 @@ import Testing
       func tensor(_ point: Site.Point) throws -> Tensor { try kept(cache, Site(view.id, .image, point)) }
       let weights = view.probabilities(query: .image)
       expectClose(Tensor.matmul(weights, try tensor(.dualValue)), try tensor(.dualAttentionOutput), close)
-      let middle = try tensor(.residualInput) + tensor(.attentionProjected) * tensor(.attentionGate).expanded(axis: 1)
-      let second = try tensor(.dualProjected) * tensor(.dualGate).expanded(axis: 1)
+      let middle = try tensor(.residualInput) + tensor(.attentionProjected) * tensor(.attentionGate).unsqueezed(1)
+      let second = try tensor(.dualProjected) * tensor(.dualGate).unsqueezed(1)
       expectClose(middle + second, try tensor(.residualMiddle), close)
     }
     let flux = try MethodModel(Golden.fixture("methods/knockout-flux-schnell"))

@@ -1,12 +1,5 @@
 import EmbeddedModels
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#elseif canImport(Darwin)
-  import Darwin
-#endif
+import Glibc
 
 let pipeline = try openPipeline("tiny-flux")
 let findings = try [

@@ -7,8 +7,8 @@ import Tensor
 import TestSupport
 import Testing
 
-/// What integer products change in the embedded models with their transformers in blocks.
-@Suite struct QuantizedModelTests {
+/// What rounded products change in pictures of the embedded models: integers, where their transformers are in blocks, and bf16.
+@Suite struct RoundedProductTests {
   /// A pipeline whose transformer's matrices are in blocks: of `format` where their rows are whole blocks, else of Q8_0.
   private func quantized(_ model: EmbeddedModel, _ format: QuantizedMatrix.Format) throws -> any DiffusionPipeline {
     let weights = try SafetensorsWeights(folder: "\(model.folder)/transformer")
@@ -26,6 +26,25 @@ import Testing
     var options = CheckpointOptions()
     options.files["transformer"] = file.path
     return try openPipeline(model.rawValue, options)
+  }
+
+  /// Where activations are rounded to bf16, pictures differ by a noise of some 55 dB.
+  @Test(arguments: [EmbeddedModel.tinyFlux, .tinySD3], Kernels.available.filter { roundingSets.contains($0.name) })
+  func picturesOfRoundedActivationsStayNearThoseOfFloats(_ model: EmbeddedModel, _ kernels: Kernels) throws {
+    try Kernels.with(kernels) {
+      let pipeline = try openPipeline(model.rawValue)
+      let levels = try (1...4).map { seed in
+        func picture(_ precision: ComputePrecision) throws -> Tensor {
+          try ComputePrecision.with(precision) {
+            var request = GenerationRequest("a boat on the sea under the sky")
+            request.seed = UInt64(seed)
+            return try pipeline.generate(request).frames
+          }
+        }
+        return decibels(try picture(.float), try picture(.bf16))
+      }
+      #expect(levels.allSatisfy { $0 > 45 && $0.isFinite }, "\(model) \(kernels): \(levels) dB")
+    }
   }
 
   /// Peak signal to noise of values in 0 … 1.
@@ -63,6 +82,9 @@ import Testing
     #expect(levels.allSatisfy { $0 > 25 } && levels.reduce(0, +) > 60, "\(model) \(format): \(levels) dB")
   }
 }
+
+/// The instruction sets that round activations.
+private let roundingSets: Set = ["avx512bf16", "amx"]
 
 /// What the first block of a model makes of the image at the first step.
 private final class FirstOutputs: AttentionProcessor {

@@ -1,10 +1,4 @@
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#elseif canImport(Darwin)
-  import Darwin
-#endif
+import Glibc
 
 extension Memory {
   /// How much more memory this process may take, and what says so.
@@ -91,14 +85,10 @@ package struct SystemMemory {
   /// What `ulimit -v` and `ulimit -d` leave. The address space has mapped files in it, and the threads' stacks.
   var resourceLimits: [Memory.Allowance] {
     let status = numbers(of: "/proc/self/status")
-    #if canImport(Glibc)
-      let kinds = [
-        (__rlimit_resource_t(RLIMIT_AS.rawValue), "VmSize", "ulimit -v"),
-        (__rlimit_resource_t(RLIMIT_DATA.rawValue), "VmData", "ulimit -d"),
-      ]
-    #else
-      let kinds: [(Int32, String, String)] = []
-    #endif
+    let kinds = [
+      (__rlimit_resource_t(RLIMIT_AS.rawValue), "VmSize", "ulimit -v"),
+      (__rlimit_resource_t(RLIMIT_DATA.rawValue), "VmData", "ulimit -d"),
+    ]
     return kinds.compactMap { kind, key, name in
       var limit = rlimit()
       guard getrlimit(kind, &limit) == 0, limit.rlim_cur < 1 << 60, let used = status[key] else { return nil }

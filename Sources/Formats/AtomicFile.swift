@@ -1,14 +1,7 @@
 // Output files: written beside their place under another name, then renamed, so that nobody sees half a file.
 
 import CSignals
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#elseif canImport(Darwin)
-  import Darwin
-#endif
+import Glibc
 
 /// A file that appears under its name, complete, when it is committed, and not at all when it isn't.
 ///

@@ -1,27 +1,31 @@
-// JSON as the headers of safetensors files need it: strict, without recursion, without intermediate objects.
+// JSON as files of models need it: strict, every key and number as it is written, and an offset where a file is broken.
 
 /// A cursor over JSON text that accepts exactly RFC 8259 and reports where it stopped.
 ///
-/// `JSONDecoder` takes duplicate keys, numbers such as 24.0 for integers, and lone surrogates without a word, and
-/// needs 11 ms for the header of a large checkpoint.
-struct JSONCursor {
-  struct Failure: Error {
-    let offset: Int
-    let expected: String
+/// `JSONDecoder` takes duplicate keys, numbers such as 24.0 for integers, and lone surrogates without a word, merges keys
+/// that are canonically equivalent, and needs 11 ms for the header of a large checkpoint.
+package struct JSONCursor {
+  package struct Failure: Error {
+    package let offset: Int
+    package let expected: String
   }
 
-  let bytes: UnsafeRawBufferPointer
-  private(set) var offset = 0
+  package let bytes: UnsafeRawBufferPointer
+  package private(set) var offset: Int
 
-  private static let maximumDepth = 64
+  /// Deeper nesting than any file of a model has; keeps hostile files from exhausting the stack.
+  package static let maximumDepth = 64
 
-  init(_ bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
+  package init(_ bytes: UnsafeRawBufferPointer, offset: Int = 0) {
+    self.bytes = bytes
+    self.offset = offset
+  }
 
-  var isAtEnd: Bool { offset == bytes.count }
+  package var isAtEnd: Bool { offset == bytes.count }
 
-  func failure(_ expected: String) -> Failure { Failure(offset: offset, expected: expected) }
+  package func failure(_ expected: String) -> Failure { Failure(offset: offset, expected: expected) }
 
-  mutating func skipSpace() {
+  package mutating func skipSpace() {
     while offset < bytes.count {
       switch bytes[offset] {
       case 0x20, 0x09, 0x0A, 0x0D: offset += 1
@@ -30,20 +34,28 @@ struct JSONCursor {
     }
   }
 
+  /// The next byte that is no space, before which the cursor then stands; nil at the end.
+  package mutating func peek() -> UInt8? {
+    skipSpace()
+    return isAtEnd ? nil : bytes[offset]
+  }
+
   /// Moves behind `character` and the space before it, if it comes next.
-  mutating func accept(_ character: Unicode.Scalar) -> Bool {
+  package mutating func accept(_ character: Unicode.Scalar) -> Bool {
     skipSpace()
     guard offset < bytes.count, bytes[offset] == UInt8(ascii: character) else { return false }
     offset += 1
     return true
   }
 
-  mutating func expect(_ character: Unicode.Scalar, _ what: @autoclosure () -> String? = nil) throws {
+  private mutating func expect(_ character: Unicode.Scalar, _ what: @autoclosure () -> String? = nil) throws {
     guard accept(character) else { throw failure(what() ?? "'\(character)'") }
   }
 
   /// Calls `member` with each key of an object, the cursor standing before the value.
-  mutating func object(_ what: @autoclosure () -> String, _ member: (inout JSONCursor, String) throws -> Void) throws {
+  package mutating func object(
+    _ what: @autoclosure () -> String, _ member: (inout JSONCursor, String) throws -> Void
+  ) throws {
     try expect("{", what())
     if accept("}") { return }
     repeat {
@@ -55,7 +67,7 @@ struct JSONCursor {
   }
 
   /// Calls `element` for each value of an array, the cursor standing before it.
-  mutating func array(_ what: @autoclosure () -> String, _ element: (inout JSONCursor) throws -> Void) throws {
+  package mutating func array(_ what: @autoclosure () -> String, _ element: (inout JSONCursor) throws -> Void) throws {
     try expect("[", what())
     if accept("]") { return }
     repeat { try element(&self) } while accept(",")
@@ -63,7 +75,7 @@ struct JSONCursor {
   }
 
   /// An integer without sign, fraction and exponent that fits.
-  mutating func naturalNumber(_ what: @autoclosure () -> String) throws -> Int {
+  package mutating func naturalNumber(_ what: @autoclosure () -> String) throws -> Int {
     skipSpace()
     let start = offset
     var value = 0
@@ -83,7 +95,7 @@ struct JSONCursor {
   }
 
   /// A string, its escapes resolved and its UTF-8 checked.
-  mutating func string(_ what: @autoclosure () -> String) throws -> String {
+  package mutating func string(_ what: @autoclosure () -> String) throws -> String {
     try expect("\"", what())
     let start = offset
     while offset < bytes.count {
@@ -168,7 +180,7 @@ struct JSONCursor {
   }
 
   /// Moves behind any value.
-  mutating func skipValue() throws {
+  package mutating func skipValue() throws {
     var closers: [Unicode.Scalar] = []
     repeat {
       skipSpace()
@@ -208,11 +220,31 @@ struct JSONCursor {
 
   /// A number, true, false or null.
   private mutating func skipScalar() throws {
-    for word in ["true", "false", "null"] where bytes[offset...].starts(with: word.utf8) {
-      offset += word.utf8.count
-      return
-    }
+    for word in ["true", "false", "null"] where acceptWord(word) { return }
+    try skipNumber()
+  }
+
+  /// Moves behind `word` if it stands here.
+  package mutating func acceptWord(_ word: String) -> Bool {
+    guard bytes[offset...].starts(with: word.utf8) else { return false }
+    offset += word.utf8.count
+    return true
+  }
+
+  /// A number that `Double` can hold.
+  package mutating func number(_ what: @autoclosure () -> String) throws -> Double {
+    skipSpace()
     let start = offset
+    try skipNumber()
+    guard let number = Double(String(decoding: bytes[start..<offset], as: UTF8.self)), number.isFinite else {
+      throw Failure(offset: start, expected: what())
+    }
+    return number
+  }
+
+  private mutating func skipNumber() throws {
+    let start = offset
+    guard offset < bytes.count else { throw failure("a value") }
     if bytes[offset] == UInt8(ascii: "-") { offset += 1 }
     let first = offset
     let digits = skipDigits()
