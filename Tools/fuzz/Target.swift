@@ -1,7 +1,9 @@
 // A reader under test, with valid files to begin with.
 
+import Artifacts
 import ConceptAttention
 import Evaluation
+import Explorer
 import Formats
 import Foundation
 import Models
@@ -48,7 +50,7 @@ struct Target {
     switch error {
     case is SafetensorsError, is NpyError, is NpzError, is GGUFError, is ImageError, is MATLABError, is TokenizerError,
       is ModelError, is LoRAError, is SchedulerError, is WeightReport, is SparseAutoencoderError, is SceneSetError,
-      is DatasetProblem, is MapProblem:
+      is DatasetProblem, is MapProblem, is SavedGeneration.Problem, is SaliencyError, is RequestError, is Refusal:
       true
     default: false
     }
@@ -62,7 +64,7 @@ struct Target {
   static func all(corpus: String, fixtures: String, work: WorkFolder) throws -> [Target] {
     let targets =
       try formats + tokenizers(corpus) + configurations + weights(work) + scenes(corpus) + settings
-      + datasets(fixtures, work) + results(fixtures, work)
+      + datasets(fixtures, work) + results(fixtures, work) + runs(work)
     return try targets.map { target in
       var target = target
       target.seeds += try files("\(corpus)/\(target.name)").map(\.bytes)
