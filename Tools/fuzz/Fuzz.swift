@@ -71,7 +71,7 @@ struct Course {
   private(set) var tally = Tally()
   private var generator: SplitMix64
   private var corpus: [[UInt8]]
-  private var known: Set<String> = []
+  private var known: Set<[UInt8]> = []
 
   init(_ target: Target, seed: UInt64) {
     self.target = target
