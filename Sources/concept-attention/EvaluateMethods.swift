@@ -58,6 +58,8 @@ final class EvaluationSession {
   /// Pictures that other processes have left to do.
   var missing = 0
   private var states: [EvaluationState] = []
+  /// What was counted of every picture, by variant.
+  private var counted: [OutcomeFolder<OutcomeLine>] = []
   /// By settings: what is asked for twice is measured once.
   private var known: [String: EvaluationState] = [:]
 
@@ -101,7 +103,11 @@ final class EvaluationSession {
       printError("\(missing) pictures are left to other parts of the run; the same command goes on")
       return
     }
-    for state in states { try evaluation.options.check(state) }
+    do { for state in states { try evaluation.options.check(state) } } catch {
+      // Whoever has mended the data set begins anew.
+      for files in counted { files.discard() }
+      throw error
+    }
     try folder.put(made.compactMap { folder, table in table.map { (folder, $0) } }, evaluation.rules)
     for state in states { try evaluation.options.finish(state) }
   }
@@ -129,6 +135,7 @@ final class EvaluationSession {
     let files = OutcomeFolder<OutcomeLine>(path, settings: settings, units: ids) {
       $0.isSound(classes: classes.count)
     }
+    counted.append(files)
     let tally = OutcomeTally(classes, ids)
     let left = try ResumableRun(name: variant.name, files: files, units: units.count, team: evaluation.team).run {
       unit in

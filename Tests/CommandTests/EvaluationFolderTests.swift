@@ -90,6 +90,23 @@ import Testing
     }
   }
 
+  /// Otherwise the next run would go on from pictures that were skipped, mended or not.
+  @Test func anEvaluationOfNothingLeavesNothing() throws {
+    try withFolder { folder in
+      let tree = "\(folder)/tree"
+      try FileManager.default.copyItem(atPath: "\(trees)/broken/voc2012/missing-mask", toPath: tree)
+      let masks = "\(tree)/VOCdevkit/VOC2012/SegmentationClass"
+      try FileManager.default.moveItem(atPath: masks, toPath: "\(folder)/masks")
+      try FileManager.default.createDirectory(atPath: masks, withIntermediateDirectories: false)
+      let line = ["evaluate", "--dataset", "voc2012", "--data", tree, "--method", "centre", "--output", "o"]
+      expectRefusal(try Command.start(line, in: folder).finish(), "none of 2 pictures can be scored")
+      #expect(!FileManager.default.fileExists(atPath: "\(folder)/o"))
+      try FileManager.default.removeItem(atPath: masks)
+      try FileManager.default.moveItem(atPath: "\(folder)/masks", toPath: masks)
+      #expect(try Command.start(line, in: folder).finish().status == 3, "one mask is missing still")
+    }
+  }
+
   /// Parts of one run let each other in, and nobody else.
   @Test func twoEvaluationsDoNotShareAFolder() throws {
     try withFolder { folder in
