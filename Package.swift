@@ -72,7 +72,11 @@ let package = Package(
       swiftSettings: settings),
     .executableTarget(
       name: "fuzz",
-      dependencies: ["ConceptAttention", "Evaluation", "Formats", "Models", "NN", "Tensor", "Tokenizers"],
+      dependencies: [
+        "Artifacts", "ConceptAttention", "EmbeddedModels", "Evaluation", "Explorer", "Formats", "Models", "NN",
+        "Tensor",
+        "Tokenizers",
+      ],
       path: "Tools/fuzz",
       exclude: ["README.md", "corpus", "guided.sh"],
       swiftSettings: settings),

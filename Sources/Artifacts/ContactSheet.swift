@@ -23,6 +23,8 @@ public struct ContactSheet {
   public var columns: Int?
 
   static let margin = 16
+  /// Of all cells together, and the longer side of a cell that letters can still be read below of.
+  static let mostPixels = 1 << 24, leastSide = 96
   static let letterScale = 2
   static let detailScale = 1
   private static let background: [UInt8] = [18, 18, 22]
@@ -37,13 +39,15 @@ public struct ContactSheet {
   package struct Layout: Equatable {
     package var columns, rows, cellHeight, cellWidth, captionHeight, titleHeight: Int
 
-    /// - Parameter height: of a picture; its longer side is brought between 256 and 512 pixels
+    /// - Parameter height: of a picture; its longer side is brought between 256 and 512 pixels, or fewer where cells are so
+    ///   many that a sheet of such would be too large to hold or to look at
     package init(cells: Int, height: Int, width: Int, hasTitle: Bool, columns: Int? = nil) {
       let columns = columns ?? max(1, Int(Double(cells).squareRoot().rounded(.up)))
       self.columns = columns
       rows = max(1, (cells + columns - 1) / columns)
       let longest = max(height, width, 1)
-      let target = min(max(longest, 256), 512)
+      let most = (Double(ContactSheet.mostPixels) / Double(max(cells, 1))).squareRoot()
+      let target = min(max(longest, 256), max(ContactSheet.leastSide, min(512, Int(most))))
       cellHeight = max(1, height * target / longest)
       cellWidth = max(1, width * target / longest)
       captionHeight = BitmapFont.glyphHeight * (letterScale + detailScale) + 14
@@ -92,7 +96,10 @@ struct Canvas {
   init(height: Int, width: Int, color: [UInt8]) {
     self.height = height
     self.width = width
-    bytes = (0..<height * width).flatMap { _ in color }
+    bytes = [UInt8](unsafeUninitializedCapacity: height * width * 3) { target, count in
+      for index in 0..<height * width * 3 { target[index] = color[index % 3] }
+      count = height * width * 3
+    }
   }
 
   /// `u8`, `[height, width, 3]`

@@ -61,7 +61,7 @@ extension RunRequest {
   /// Whether all of it is within the limits; whether the model can do it, the command itself tells.
   ///
   /// - Throws: `Refusal`
-  func check(_ limits: ExplorerLimits) throws {
+  package func check(_ limits: ExplorerLimits) throws {
     func most(_ what: String, _ value: Int?, _ limit: Int, least: Int = 1) throws {
       guard let value, !(least...limit).contains(value) else { return }
       throw Refusal("\(what) \(value): expected \(least) to \(limit)")
@@ -115,7 +115,7 @@ extension RunRequest {
   ///   - folder: where its files go
   ///   - store: where runs and uploaded files are
   /// - Throws: `Refusal` for a file that is not there
-  func arguments(folder: String, in store: RunStore) throws -> [String] {
+  package func arguments(folder: String, in store: RunStore) throws -> [String] {
     var arguments = [kind.rawValue]
     func add(_ name: String, _ value: (some CustomStringConvertible)?) {
       if let value { arguments.append("--\(name)=\(value)") }

@@ -110,9 +110,8 @@ public enum VideoError: Error, Equatable, CustomStringConvertible {
 /// One running ffmpeg, of which one pipe is ours.
 private final class Invocation {
   private let program: FFmpeg
-  private let process = Process()
+  private let process: ChildProcess
   private let pipe = Pipe()
-  private let ended = DispatchSemaphore(value: 0)
   /// What it says goes to a file: a pipe that nobody empties would hold it up.
   private let messages: FileHandle
   private let messagesPath: String
@@ -126,19 +125,18 @@ private final class Invocation {
     self.messages = messages
     // Open as long as needed, and nowhere to be seen.
     unlink(messagesPath)
-    process.executableURL = URL(fileURLWithPath: program.path)
-    process.arguments = arguments
-    process.standardInput = readsOutput ? FileHandle.nullDevice : pipe
-    process.standardOutput = readsOutput ? pipe : FileHandle.nullDevice
-    process.standardError = messages
-    process.terminationHandler = { [ended] _ in ended.signal() }
-    do { try process.run() } catch { throw VideoError.notStarted("\(error.localizedDescription)") }
+    let theirs = readsOutput ? pipe.fileHandleForWriting : pipe.fileHandleForReading
+    let null = FileHandle.nullDevice.fileDescriptor
+    do {
+      process = try ChildProcess(
+        program.path, arguments, input: readsOutput ? null : theirs.fileDescriptor,
+        output: readsOutput ? theirs.fileDescriptor : null, errors: messages.fileDescriptor)
+    } catch let error as FileError { throw VideoError.notStarted("\(error)") }
+    try? theirs.close()
     // Our end alone: nothing that the program does, or does not, may hold us up.
     let own = readsOutput ? pipe.fileHandleForReading : pipe.fileHandleForWriting
     _ = fcntl(own.fileDescriptor, F_SETFL, fcntl(own.fileDescriptor, F_GETFL) | O_NONBLOCK)
   }
-
-  deinit { if process.isRunning { kill(process.processIdentifier, SIGKILL) } }
 
   func write(_ bytes: UnsafeRawBufferPointer, _ error: (String) -> VideoError) throws {
     let descriptor = pipe.fileHandleForWriting.fileDescriptor
@@ -184,7 +182,7 @@ private final class Invocation {
   }
 
   private func failure(_ file: String) -> VideoError {
-    end()
+    process.end()
     return .unreadable(file, spoken() ?? "what it gives is no picture")
   }
 
@@ -225,7 +223,7 @@ private final class Invocation {
       guard ContinuousClock.now - start > .seconds(program.patience) else { return }
       throw error("it has done nothing for \(Int(program.patience)) seconds")
     } catch {
-      end()
+      process.end()
       throw error
     }
   }
@@ -235,13 +233,13 @@ private final class Invocation {
     try? pipe.fileHandleForWriting.close()
     try? pipe.fileHandleForReading.close()
     let start = ContinuousClock.now
-    while ended.wait(timeout: .now() + .milliseconds(100)) == .timedOut { try goOnWaiting(since: start, error) }
-    guard process.terminationStatus != 0 else { return }
-    throw error(spoken() ?? "it ended with status \(process.terminationStatus)")
+    while process.isRunning {
+      usleep(2000)
+      try goOnWaiting(since: start, error)
+    }
+    guard process.status != 0 else { return }
+    throw error(spoken() ?? "it ended with status \(process.status)")
   }
-
-  /// A program that does not listen is not asked.
-  private func end() { if process.isRunning { kill(process.processIdentifier, SIGKILL) } }
 
   /// The last line it has written.
   private func spoken() -> String? {

@@ -141,11 +141,12 @@ public final class FileTransaction {
 public final class FolderLock {
   private let descriptor: Int32
 
+  /// - Parameter isShared: lets others in who share the folder too, as the processes of one run do
   /// - Throws: `FileError` when another run holds the lock
-  public init(_ folder: String) throws {
+  public init(_ folder: String, isShared: Bool = false) throws {
     descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
     guard descriptor >= 0 else { throw FileError("open", folder) }
-    if flock(descriptor, LOCK_EX | LOCK_NB) != 0, errno == EWOULDBLOCK {
+    if flock(descriptor, (isShared ? LOCK_SH : LOCK_EX) | LOCK_NB) != 0, errno == EWOULDBLOCK {
       close(descriptor)
       throw FileError("lock", folder, code: EWOULDBLOCK, reason: "another run is writing to this folder")
     }

@@ -3,7 +3,7 @@ import Formats
 import Foundation
 
 extension EvaluationSession {
-  /// Measures whether the maps of all methods show where the model uses a concept, and writes tables and plots.
+  /// Measures whether the maps of all methods show where the model uses a concept.
   func measureFaithfulness(folder: String) throws {
     guard let pipeline else { return }
     let rules = evaluation.rules, methods = evaluation.methods
@@ -13,7 +13,6 @@ extension EvaluationSession {
     let scoring = MapEvaluation(dataset, following: rules, names: names)
     let units = units(scoring, [evaluation.limit, evaluation.faithfulPictures].compactMap { $0 }.min())
     let ids = units.map { $0.map(dataset.id) }
-    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     let edges = evaluation.faithfulness.map(\.rawValue)
     let settings =
       (dataParts + modelParts(evaluation.model) + [
@@ -27,21 +26,22 @@ extension EvaluationSession {
     } onLine: { unit, line in
       lines[unit, default: []].append(line)
     }
-    missing += left
-    guard left == 0, evaluation.team.leads else { return }
-    let found = ids.indices.flatMap { Array(zip(ids[$0], lines[$0] ?? [])) }
-    let table = FaithfulnessTable(
-      title: title("faithfulness"), settings: settingsTable(found.count), edges: evaluation.faithfulness,
-      orders: [Faithfulness.random] + methods.map(\.name), lines: found.map { (id: $0.0, line: $0.1) })
-    try withoutInterrupts {
-      for (name, text) in [("table.md", table.markdown), ("table.csv", table.csv), ("report.html", table.page)]
-        + table.plots.map({ ("\($0.name).svg", $0.svg) })
-      {
-        try AtomicFile.write(Array(text.utf8), to: "\(folder)/\(name)")
-      }
-    }
-    print(table.markdown)
-    print("\(folder)/report.html")
+    tables.append(
+      (
+        folder,
+        { [unowned self] in
+          if left > 0 {
+            lines = [:]
+            let done = try files.takeOver { lines[$0, default: []].append($1) }
+            missing += units.count - done.count
+            guard done.count == units.count else { return nil }
+          }
+          let found = ids.indices.flatMap { Array(zip(ids[$0], lines[$0] ?? [])) }
+          return FaithfulnessTable(
+            title: title("faithfulness"), settings: settingsTable(found.count), edges: evaluation.faithfulness,
+            orders: [Faithfulness.random] + methods.map(\.name), lines: found.map { (id: $0.0, line: $0.1) })
+        }
+      ))
   }
 
   private func line(_ index: Int, _ measure: Faithfulness, _ scoring: MapEvaluation) throws -> FaithfulnessLine {

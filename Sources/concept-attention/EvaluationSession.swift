@@ -27,28 +27,21 @@ struct MethodEvaluation {
 
   func run() throws {
     let dataset = try options.open(), names = try options.names()
-    try FileManager.default.createDirectory(atPath: output, withIntermediateDirectories: true)
-    if team.leads { try AtomicFile.write(Array((rules.json + "\n").utf8), to: "\(output)/protocol.json") }
+    let folder = try EvaluationFolder(self)
     let needsModel = methods.contains(where: \.needsModel) || !ablations.isEmpty || !faithfulness.isEmpty
     let session = EvaluationSession(
-      evaluation: self, dataset: dataset, names: names, pipeline: needsModel ? try model.open() : nil)
+      evaluation: self, dataset: dataset, names: names, folder: folder, pipeline: needsModel ? try model.open() : nil)
     let variants = methods.map { Ablation.Variant(name: $0.name, rules: rules, method: $0) }
     try session.run(variants, folder: output, varied: nil)
     for ablation in ablations {
       guard let pipeline = session.pipeline else { continue }
       try session.run(
-        try ablation.variants(of: rules, on: pipeline), folder: "\(output)/ablation-\(ablation.rawValue)",
-        varied: ablation.title)
+        try ablation.variants(of: rules, on: pipeline), folder: folder.path(of: ablation), varied: ablation.title)
     }
-    if !faithfulness.isEmpty { try session.measureFaithfulness(folder: "\(output)/faithfulness") }
+    if !faithfulness.isEmpty { try session.measureFaithfulness(folder: folder.faithfulness) }
     team.part()
     guard team.leads else { return }
-    if session.missing > 0 {
-      printError("\(session.missing) pictures are left to other parts of the run; the same command goes on")
-      return
-    }
-    for state in session.states { try options.check(state) }
-    for state in session.states { try options.finish(state) }
+    try session.finish()
   }
 }
 
@@ -57,43 +50,66 @@ final class EvaluationSession {
   let evaluation: MethodEvaluation
   let dataset: any SegmentationDataset
   let names: ClassNames
+  let folder: EvaluationFolder
   let pipeline: (any DiffusionPipeline)?
-  private(set) var states: [EvaluationState] = []
-  /// Pictures of unfinished tables.
+  /// Tables with their folders. Each is made of what the folder has when it is asked for; nil while other processes have
+  /// something left to do.
+  var tables: [(folder: String, make: () throws -> (any TableFiles)?)] = []
+  /// Pictures that other processes have left to do.
   var missing = 0
+  private var states: [EvaluationState] = []
+  /// What was counted of every picture, by variant.
+  private var counted: [OutcomeFolder<OutcomeLine>] = []
   /// By settings: what is asked for twice is measured once.
   private var known: [String: EvaluationState] = [:]
 
   init(
-    evaluation: MethodEvaluation, dataset: any SegmentationDataset, names: ClassNames,
+    evaluation: MethodEvaluation, dataset: any SegmentationDataset, names: ClassNames, folder: EvaluationFolder,
     pipeline: (any DiffusionPipeline)?
   ) {
     self.evaluation = evaluation
     self.dataset = dataset
     self.names = names
+    self.folder = folder
     self.pipeline = pipeline
   }
 
-  /// Runs everything that goes into one table, and writes it.
+  /// Runs everything that goes into one table.
   ///
   /// - Parameter title: what is varied; nil for methods
   func run(_ variants: [Ablation.Variant], folder: String, varied title: String?) throws {
     let makers = variants.map(maker)
     for maker in makers { try maker.check() }
-    var results: [ResultTable.Result] = [], isWhole = true
-    for (variant, maker) in zip(variants, makers) {
-      guard let state = try run(variant, maker, folder: folder) else {
-        isWhole = false
-        continue
-      }
-      results.append(.init(name: variant.name, place: variant.place, state: state))
+    let parts = try zip(variants, makers).map { (variant: $0, state: try run($0, $1, folder: folder)) }
+    tables.append(
+      (
+        folder,
+        { [unowned self] in
+          let found = try parts.map { (variant: $0.variant, state: try $0.state()) }
+          let results = found.compactMap { variant, state in
+            state.map { ResultTable.Result(name: variant.name, place: variant.place, state: $0) }
+          }
+          guard results.count == parts.count else { return nil }
+          states += results.map(\.state)
+          return table(results, varied: title)
+        }
+      ))
+  }
+
+  /// Puts all tables in place, unless other processes have something left to do.
+  func finish() throws {
+    let made = try tables.map { (folder: $0.folder, table: try $0.make()) }
+    guard missing == 0 else {
+      printError("\(missing) pictures are left to other parts of the run; the same command goes on")
+      return
     }
-    guard isWhole, evaluation.team.leads else { return }
-    states += results.map(\.state)
-    let table = table(results, varied: title)
-    try withoutInterrupts { try write(table, folder) }
-    print(table.overview)
-    print("\(folder)/report.html")
+    do { for state in states { try evaluation.options.check(state) } } catch {
+      // Whoever has mended the data set begins anew.
+      for files in counted { files.discard() }
+      throw error
+    }
+    try folder.put(made.compactMap { folder, table in table.map { (folder, $0) } }, evaluation.rules)
+    for state in states { try evaluation.options.finish(state) }
   }
 
   func maker(_ variant: Ablation.Variant) -> MapMaker {
@@ -102,35 +118,41 @@ final class EvaluationSession {
       names: names)
   }
 
-  /// - Returns: nil while other processes have something left to do
-  private func run(_ variant: Ablation.Variant, _ maker: MapMaker, folder parent: String) throws -> EvaluationState? {
+  /// - Returns: what has been counted, looked for again in the folder when other processes were not done; nil while they
+  ///   are not
+  private func run(
+    _ variant: Ablation.Variant, _ maker: MapMaker, folder parent: String
+  ) throws -> () throws -> EvaluationState? {
     let settings = settings(variant)
-    if let state = known[settings] { return state }
+    if let state = known[settings] { return { state } }
     let scoring = MapEvaluation(dataset, following: variant.rules, names: names),
       units = units(scoring, evaluation.limit)
-    let folder = "\(parent)/\(Self.fileName(variant.name))"
-    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-    let maps = evaluation.saveMaps.map { "\($0)\(folder.dropFirst(evaluation.output.count))" }
-    if let maps { try FileManager.default.createDirectory(atPath: maps, withIntermediateDirectories: true) }
-    let ids = units.map { $0.map(dataset.id) }
-    var state = EvaluationState(dataset.classes)
-    let classes = dataset.classes.count
-    let files = OutcomeFolder<OutcomeLine>(folder, settings: settings, units: ids) { $0.isSound(classes: classes) }
-    var places: [Int: Int] = [:]
+    let path = "\(parent)/\(EvaluationFolder.name(variant.name))"
+    try folder.make(path)
+    let maps = evaluation.saveMaps.map { "\($0)\(path.dropFirst(evaluation.output.count))" }
+    if let maps { try folder.make(maps) }
+    let ids = units.map { $0.map(dataset.id) }, classes = dataset.classes
+    let files = OutcomeFolder<OutcomeLine>(path, settings: settings, units: ids) {
+      $0.isSound(classes: classes.count)
+    }
+    counted.append(files)
+    let tally = OutcomeTally(classes, ids)
     let left = try ResumableRun(name: variant.name, files: files, units: units.count, team: evaluation.team).run {
       unit in
       try outcomes(units[unit], scoring, maker, maps).map { OutcomeLine($0) }
-    } onLine: { unit, line in
-      let place = places[unit, default: 0]
-      places[unit] = place + 1
-      state.add(line.outcome(ids[unit][place]), unit: unit)
+    } onLine: {
+      tally.add($1, unit: $0)
     }
-    if left > 0 {
+    if left == 0 {
+      known[settings] = tally.state
+      return { tally.state }
+    }
+    return { [unowned self] in
+      let tally = OutcomeTally(classes, ids)
+      let left = units.count - (try files.takeOver { tally.add($1, unit: $0) }).count
       missing += left
-      return nil
+      return left == 0 ? tally.state : nil
     }
-    known[settings] = state
-    return state
   }
 
   private func outcomes(
@@ -161,10 +183,6 @@ final class EvaluationSession {
 
   func units(_ scoring: MapEvaluation, _ limit: Int?) -> [Range<Int>] {
     limit.map { limit in scoring.units.filter { $0.upperBound <= limit } } ?? scoring.units
-  }
-
-  static func fileName(_ name: String) -> String {
-    String(name.map { $0.isLetter || $0.isNumber || "._-".contains($0) ? $0 : "-" })
   }
 
   /// What a figure depends on: a folder of results of other settings is not gone on with.
@@ -215,15 +233,22 @@ final class EvaluationSession {
       head: varied ?? "method",
       metrics: metrics + (isVideo && !metrics.contains(.videoConsistency) ? [.videoConsistency] : []), results: results)
   }
+}
 
-  private func write(_ table: ResultTable, _ folder: String) throws {
-    let transaction = FileTransaction()
-    for (name, text) in [
-      ("plot.svg", table.plot), ("results.json", "\(table.json)\n"), ("table.md", table.markdown),
-      ("table.csv", table.csv), ("classes.csv", table.classCSV), ("report.html", table.page),
-    ] {
-      try AtomicFile.write(Array(text.utf8), to: transaction.stage("\(folder)/\(name)"))
-    }
-    try transaction.commit()
+/// Adds up lines of results.
+private final class OutcomeTally {
+  private(set) var state: EvaluationState
+  private let ids: [[String]]
+  private var places: [Int: Int] = [:]
+
+  init(_ classes: SegmentationClasses, _ ids: [[String]]) {
+    state = EvaluationState(classes)
+    self.ids = ids
+  }
+
+  func add(_ line: OutcomeLine, unit: Int) {
+    let place = places[unit, default: 0]
+    places[unit] = place + 1
+    state.add(line.outcome(ids[unit][place]), unit: unit)
   }
 }

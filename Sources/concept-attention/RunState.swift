@@ -1,3 +1,4 @@
+import Artifacts
 import ConceptAttention
 import Formats
 import Foundation
@@ -36,68 +37,30 @@ struct RunState {
       )
     }
     let file = try SafetensorsFile(path: path)
+    // Of another run is more than damaged.
     guard let found = file.metadata["run"], found == description else {
       throw InputError(
         "--resume: \(path) is of another run; repeat its command, or leave --resume away to begin anew"
           + (file.metadata["command"].map { ": concept-attention \($0)" } ?? ""))
     }
     guard let resumable = method as? any ResumableMethod else { throw Self.notResumable(method) }
-    guard try file.metadata[Self.checksumKey] == Self.checksum(file) else {
-      throw InputError("--resume: \(path) is damaged; leave --resume away to begin anew")
+    let saved: SavedGeneration
+    do { saved = try SavedGeneration(file) } catch let problem as SavedGeneration.Problem {
+      throw InputError("--resume: \(problem); leave --resume away to begin anew")
     }
-    func part(_ prefix: String) throws -> [String: Tensor] {
-      var tensors: [String: Tensor] = [:]
-      for name in file.names where name.hasPrefix(prefix) {
-        tensors[String(name.dropFirst(prefix.count))] = try file.tensor(name).copied()
-      }
-      return tensors
-    }
-    guard let done = file.metadata["steps_done"].flatMap({ Int($0) }),
-      let draws = file.metadata["draws"].flatMap({ Int($0) }), file.names.contains("latents")
-    else { throw InputError("--resume: \(path) is no state of a run") }
-    try resumable.resume(from: part("maps."))
-    return GenerationState(
-      stepsDone: done, latents: try file.tensor("latents").copied(), draws: draws, memory: try part("sampler."))
+    try resumable.resume(from: saved.sums)
+    return saved.state
   }
 
   /// Saves where the run stands, when the last saving is long enough ago or the program was asked to end.
   mutating func save(_ step: GenerationStep, _ method: any SaliencyMethod) throws {
     guard let resumable = method as? any ResumableMethod, step.done < step.total else { return }
     guard ContinuousClock.now - lastSave >= .seconds(interval) else { return }
-    var tensors = ["latents": step.latents.contiguous()]
-    for (name, tensor) in step.state.memory { tensors["sampler.\(name)"] = tensor.contiguous() }
-    for (name, tensor) in resumable.sums { tensors["maps.\(name)"] = tensor.contiguous() }
-    var metadata = [
-      "run": description, "steps_done": "\(step.done)", "draws": "\(step.state.draws)",
-      "command": CommandLine.arguments.dropFirst().joined(separator: " "),
-    ]
-    metadata[Self.checksumKey] = Self.checksum(tensors, metadata)
-    try SafetensorsFile.write(tensors, to: path, metadata: metadata)
+    try SavedGeneration(
+      step.state, sums: resumable.sums, run: description,
+      command: CommandLine.arguments.dropFirst().joined(separator: " ")
+    ).write(to: path)
     lastSave = .now
-  }
-
-  // MARK: Whether it is what was saved
-
-  private static let checksumKey = "checksum"
-
-  private static func checksum(_ file: SafetensorsFile) throws -> String {
-    var tensors: [String: Tensor] = [:]
-    for name in file.names { tensors[name] = try file.tensor(name) }
-    return checksum(tensors, file.metadata.filter { $0.key != checksumKey })
-  }
-
-  /// Of everything that is read from the file: numbers that fit each other cannot be told from others in any other way.
-  private static func checksum(_ tensors: [String: Tensor], _ metadata: [String: String]) -> String {
-    var hash = ContentHash()
-    for (key, text) in metadata.sorted(by: { $0.key < $1.key }) {
-      hash.add(key)
-      hash.add(text)
-    }
-    for (name, tensor) in tensors.sorted(by: { $0.key < $1.key }) {
-      hash.add(name)
-      hash.add(tensor)
-    }
-    return hash.text
   }
 
   /// The run is complete.

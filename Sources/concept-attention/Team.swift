@@ -16,6 +16,9 @@ struct Team: Sendable {
 
   static let alone = Team(index: 0, count: 1, meets: false)
 
+  /// Whether other processes work in the same folder.
+  var isShared: Bool { count > 1 || meets }
+
   /// Whether this process writes what all have found.
   var leads: Bool { index == 0 || !meets }
 

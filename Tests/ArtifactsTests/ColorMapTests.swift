@@ -48,6 +48,11 @@ import Testing
     #expect((layout.columns, layout.rows) == (3, 2))
     #expect((layout.cellHeight, layout.cellWidth) == (256, 512))
     #expect(layout.width == 3 * 512 + 4 * 16)
+    for cells in [1, 64, 65, 500, 2000] {
+      let layout = ContactSheet.Layout(cells: cells, height: 4000, width: 4000, hasTitle: false)
+      #expect(cells > 64 ? layout.cellHeight < 512 : layout.cellHeight == 512)
+      #expect(layout.cellHeight >= 96 && layout.cellHeight * layout.cellWidth * cells <= max(1 << 24, 96 * 96 * cells))
+    }
     let tiny = ContactSheet.Layout(cells: 1, height: 1, width: 64, hasTitle: false)
     #expect((tiny.cellHeight, tiny.cellWidth) == (4, 256))
 

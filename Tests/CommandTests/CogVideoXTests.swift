@@ -33,6 +33,21 @@ import Testing
     return ["PATH": "\(folder)/bin:/usr/bin:/bin"]
   }
 
+  /// Four frames of video are one of latents, and so are three and two.
+  @Test(arguments: 2...8) func aVideoOfAnyLengthIsLookedAt(_ count: Int) throws {
+    try withFolder { folder in
+      try FileManager.default.createDirectory(atPath: "\(folder)/clip", withIntermediateDirectories: true)
+      for index in 0..<count {
+        try PNG.write(
+          Tensor(full: [16, 16, 3], Float(index * 20)).converted(to: .u8), to: "\(folder)/clip/\(index).png")
+      }
+      let outcome = try run(["segment", "clip", "--concepts", "boat,sea", "--output", "o"], in: folder)
+      #expect(outcome.status == 0, "\(count) frames: \(outcome.errors)")
+      let frames = try FileManager.default.contentsOfDirectory(atPath: "\(folder)/o/frames")
+      #expect(frames.count { $0.contains("boat") } >= count, "\(frames)")
+    }
+  }
+
   @Test func infoSitesGenerateAndSegmentKnowItByItsFolder() throws {
     try withFolder { folder in
       let info = try run(["info"], in: folder)

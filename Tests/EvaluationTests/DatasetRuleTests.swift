@@ -42,6 +42,54 @@ import Testing
     #expect(problems.count == 1 && problems[0].contains("polygon"))
   }
 
+  /// HDF5 itself trusts a file in where its arrays lie, and reads beyond its own memory where the file is wrong.
+  @Test func arraysThatAreNotWhereTheFileSaysAreRefused() throws {
+    let folder = try TemporaryFolder(), tree = try folder.copy("imagenet-segmentation")
+    let path = "\(tree)/gtsegs_ijcv.mat"
+    let whole = [UInt8](try Data(contentsOf: URL(fileURLWithPath: path)))
+    func number(_ place: Int) -> UInt64 { (0..<8).reduce(0) { $0 | UInt64(whole[place + $1]) << UInt64($1 * 8) } }
+    // Layouts of version 3: contiguous, where, how many bytes.
+    let layouts = (0..<whole.count - 18).filter { place in
+      guard whole[place] == 3, whole[place + 1] == 1 else { return false }
+      let (address, bytes) = (number(place + 2), number(place + 10))
+      return address < whole.count && bytes > 0 && bytes < whole.count
+    }
+    #expect(layouts.count > 3)
+    var refused = 0
+    for place in layouts {
+      // Within the header, and nothing there; behind the end; fewer bytes than the array has.
+      let changes: [[UInt8]] = [
+        [3, 0, 0, 0], [3, 1, 255, 255, 255, 127], [3, 1] + Array(whole[(place + 2)..<(place + 10)]) + [1, 0, 0],
+      ]
+      for change in changes {
+        var changed = whole
+        changed.replaceSubrange(place..<place + change.count, with: change)
+        try Data(changed).write(to: URL(fileURLWithPath: path))
+        do {
+          let dataset = try DatasetTrees.open("imagenet-segmentation", tree)
+          for index in 0..<dataset.count { _ = try dataset.example(index) }
+        } catch let problem as DatasetProblem {
+          refused += 1
+          #expect(!problem.reason.isEmpty)
+        }
+      }
+    }
+    #expect(refused > layouts.count)
+  }
+
+  @Test func whatIsNoFolderIsNamed() throws {
+    let folder = try TemporaryFolder()
+    try Data("x".utf8).write(to: URL(fileURLWithPath: "\(folder.path)/file"))
+    for name in ["file", "nowhere"] {
+      let problem = try #require(throws: DatasetProblem.self) {
+        _ = try DatasetTrees.open("voc2012", "\(folder.path)/\(name)")
+      }
+      #expect("\(problem)".contains("\(folder.path)/\(name)"), "\(problem)")
+    }
+    let problem = try #require(throws: DatasetProblem.self) { _ = try DatasetTrees.open("voc2012", folder.path) }
+    #expect("\(problem)".contains(folder.path), "which folder lacks it: \(problem)")
+  }
+
   @Test func moreClassesThanAnyDataSetHasAreRefused() throws {
     let folder = try TemporaryFolder(), tree = try folder.copy("coco")
     let file = "\(tree)/annotations/instances_val2017.json"

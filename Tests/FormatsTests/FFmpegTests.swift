@@ -69,4 +69,42 @@ import Testing
       #expect(throws: (any Error).self) { _ = try program.read("clip.mp4", most: 8) }
     }
   }
+
+  @Test func whatAProgramStartsEndsWithIt() throws {
+    let note = FileManager.default.temporaryDirectory.appendingPathComponent("child-\(UUID())").path
+    defer { try? FileManager.default.removeItem(atPath: note) }
+    try program("sleep 1000 & echo $! >'\(note)'; wait") { program in
+      #expect(throws: VideoError.self) { _ = try program.read("clip.mp4", most: 8) }
+    }
+    let child = try #require(
+      pid_t(String(contentsOfFile: note, encoding: .utf8).trimmingCharacters(in: .whitespacesAndNewlines)))
+    var isGone = false
+    for _ in 0..<200 where !isGone {
+      let state = (try? String(contentsOfFile: "/proc/\(child)/stat", encoding: .utf8)) ?? ") Z"
+      isGone = state.contains(") Z")
+      usleep(10_000)
+    }
+    #expect(isGone)
+  }
+
+  /// Those who ignore SIGPIPE would have it ignored by what they start.
+  @Test func aProgramLearnsThatNobodyReads() throws {
+    let earlier = signal(SIGPIPE, SIG_IGN)
+    defer { signal(SIGPIPE, earlier) }
+    try program("while :; do echo x; done | head -n 1 >&2; exit 1") { program in
+      var program = program
+      program.patience = 20
+      let error = try #require(throws: VideoError.self) { _ = try program.read("clip.mp4", most: 8) }
+      #expect(!"\(error)".contains("has done nothing"), "\(error)")
+    }
+  }
+
+  @Test func aFileThatIsNoProgramIsNamed() throws {
+    let path = FileManager.default.temporaryDirectory.appendingPathComponent("no-program-\(UUID())").path
+    try Data("?".utf8).write(to: URL(fileURLWithPath: path))
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: path)
+    let error = try #require(throws: VideoError.self) { _ = try FFmpeg(path: path).read("clip.mp4", most: 8) }
+    #expect("\(error)".contains(path) && "\(error)".contains("Exec format"), "\(error)")
+  }
 }

@@ -55,6 +55,8 @@ struct Usage: Error, CustomStringConvertible {
 /// What one reader was given and how it answered.
 struct Tally {
   var inputs = 0, accepted = 0, refused = 0
+  /// Files that came along, and those of them that are read as they are.
+  var seeds = 0, soundSeeds = 0
   var slowest = Duration.zero, together = Duration.zero
 
   mutating func add(_ answer: Target.Answer, _ time: Duration) {
@@ -71,12 +73,20 @@ struct Course {
   private(set) var tally = Tally()
   private var generator: SplitMix64
   private var corpus: [[UInt8]]
-  private var known: Set<String> = []
+  private var known: Set<[UInt8]> = []
 
   init(_ target: Target, seed: UInt64) {
     self.target = target
     generator = SplitMix64(state: target.name.utf8.reduce(seed) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 })
     corpus = target.seeds
+  }
+
+  /// Reads the files that came along, some of which are inputs of bugs that are mended.
+  ///
+  /// - Throws: `Finding`
+  mutating func readSeeds(patience: Double) throws {
+    tally.seeds = target.seeds.count
+    for seed in target.seeds where try answer(target, seed, patience: patience).0.isAccepted { tally.soundSeeds += 1 }
   }
 
   /// - Throws: `Finding`
@@ -97,6 +107,7 @@ func run(_ arguments: Arguments) throws {
   }
   guard !targets.isEmpty else { throw Usage(reason: "no such reader") }
   var courses = targets.map { Course($0, seed: arguments.seed) }, done = 0
+  for index in courses.indices { try courses[index].readSeeds(patience: arguments.patience) }
   let clock = ContinuousClock(), start = clock.now, end = start + .seconds(arguments.seconds)
   while done < arguments.inputs, clock.now < end {
     // Readers have the same time, not the same number of inputs: slow ones do not hold up the others.
@@ -128,7 +139,9 @@ private func processorSeconds() -> Double {
 
 func report(_ tallies: [(name: String, tally: Tally)], _ total: Int, _ seconds: Double, _ seed: UInt64) {
   for (name, tally) in tallies {
-    print("\(name): \(tally.inputs) inputs, \(tally.accepted) read, \(tally.refused) refused, slowest \(tally.slowest)")
+    print(
+      "\(name): \(tally.inputs) inputs, \(tally.accepted) read, \(tally.refused) refused, slowest \(tally.slowest); of "
+        + "\(tally.seeds) files that came along \(tally.soundSeeds) read")
   }
   print("\(total) inputs in \(Int(seconds)) s with seed \(seed), nothing found")
 }

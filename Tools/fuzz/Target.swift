@@ -1,7 +1,9 @@
 // A reader under test, with valid files to begin with.
 
+import Artifacts
 import ConceptAttention
 import Evaluation
+import Explorer
 import Formats
 import Foundation
 import Models
@@ -27,20 +29,20 @@ struct Target {
   struct Answer {
     let isAccepted: Bool
     /// What was said, without the numbers: tells one answer from another.
-    let kind: String
+    let kind: [UInt8]
   }
 
   /// - Throws: `Finding` for an error that is not one of the formats'
   func answer(to input: [UInt8]) throws -> Answer {
     do {
       try read(MappedFile(contents: input, name: "fuzz"))
-      return Answer(isAccepted: true, kind: "read")
+      return Answer(isAccepted: true, kind: [])
     } catch {
       guard Self.isExpected(error) else {
         throw Finding(target: name, reason: "unexpected error \(error)", input: input)
       }
-      let kind = "\(error)".unicodeScalars.prefix(120).filter { !("0"..."9").contains($0) }
-      return Answer(isAccepted: false, kind: String(String.UnicodeScalarView(kind)))
+      let kind = "\(error)".utf8.prefix(120).filter { !(UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
+      return Answer(isAccepted: false, kind: kind)
     }
   }
 
@@ -48,7 +50,7 @@ struct Target {
     switch error {
     case is SafetensorsError, is NpyError, is NpzError, is GGUFError, is ImageError, is MATLABError, is TokenizerError,
       is ModelError, is LoRAError, is SchedulerError, is WeightReport, is SparseAutoencoderError, is SceneSetError,
-      is DatasetProblem, is MapProblem:
+      is DatasetProblem, is MapProblem, is SavedGeneration.Problem, is SaliencyError, is RequestError, is Refusal:
       true
     default: false
     }
@@ -62,7 +64,7 @@ struct Target {
   static func all(corpus: String, fixtures: String, work: WorkFolder) throws -> [Target] {
     let targets =
       try formats + tokenizers(corpus) + configurations + weights(work) + scenes(corpus) + settings
-      + datasets(fixtures, work) + results(fixtures, work)
+      + datasets(fixtures, work) + results(fixtures, work) + runs(work)
     return try targets.map { target in
       var target = target
       target.seeds += try files("\(corpus)/\(target.name)").map(\.bytes)

@@ -14,6 +14,10 @@ struct DatasetFolder: Sendable {
   /// - Throws: `DatasetProblem` when there is no such folder
   init(_ root: String, followsLinks: Bool = false) throws {
     guard let real = realPath(root) else { throw DatasetProblem(root, "no such folder") }
+    var status = stat()
+    guard stat(real, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else {
+      throw DatasetProblem(root, "expected the folder of a data set")
+    }
     self.root = root
     self.followsLinks = followsLinks
     realRoot = real
@@ -25,7 +29,7 @@ struct DatasetFolder: Sendable {
   func file(_ path: String) throws -> String {
     if Self.leadsOut(path) { throw DatasetProblem(path, "leads out of the data set's folder") }
     let full = "\(root)/\(path)"
-    guard let real = realPath(full) else { throw DatasetProblem(path, "no such file") }
+    guard let real = realPath(full) else { throw DatasetProblem(path, "no such file in \(root)") }
     guard followsLinks || real.hasPrefix(realRoot + "/") else {
       throw DatasetProblem(path, "a link that leads out of the data set's folder; following it was not allowed")
     }

@@ -15,13 +15,16 @@ final class HDF5File: Sendable {
   /// Relative to the data set, for messages.
   let name: String
   private let file: hid_t
+  private let byteCount: Int
   private static let library = Mutex(())
 
   /// - Throws: `DatasetProblem` for a file that HDF5 cannot open: of another kind, or cut off
   init(_ path: String, name: String) throws {
     self.name = name
     // The library would wait for whoever writes to a pipe.
-    do { _ = try MappedFile(path: path) } catch let error as FileError { throw DatasetProblem(name, error.explanation) }
+    do { byteCount = try MappedFile(path: path).count } catch let error as FileError {
+      throw DatasetProblem(name, error.explanation)
+    }
     file = Self.library.withLock { _ in
       chdf5_be_silent()
       return H5Fopen(path, 0, 0)
@@ -37,6 +40,9 @@ final class HDF5File: Sendable {
       guard H5Lexists(file, group, 0) > 0 else { throw DatasetProblem(name, "there is no variable '\(group)'") }
       guard H5Lexists(file, "\(group)/\(field)", 0) > 0 else {
         throw DatasetProblem(name, "'\(group)' has no field '\(field)'")
+      }
+      guard chdf5_is_hard(file, group) != 0, chdf5_is_hard(file, "\(group)/\(field)") != 0 else {
+        throw DatasetProblem(name, "'\(group)/\(field)' leads out of the file")
       }
       let object = H5Oopen(file, "\(group)/\(field)", 0)
       defer { H5Oclose(object) }
@@ -54,11 +60,12 @@ final class HDF5File: Sendable {
     try Self.library.withLock { _ in
       try withObject(reference) { object in
         guard isDataset(object), chdf5_holds_integers(object) != 0 else {
-          throw DatasetProblem(name, "a reference leads to no array of whole numbers")
+          throw DatasetProblem(name, "a reference leads to no array of whole numbers of 8 or 16 bits")
         }
         let shape = try shape(of: object), isSmall = size(of: object) == 1
         var tensor = Tensor(uninitialized: shape, dtype: isSmall ? .u8 : .u16)
         guard tensor.count > 0 else { throw DatasetProblem(name, "an empty array") }
+        try checkStorage(of: object, bytes: tensor.byteCount, shape)
         let type = isSmall ? chdf5_native_u8() : chdf5_native_u16()
         guard chdf5_read(object, type, tensor.uniquePointer()) >= 0 else {
           throw DatasetProblem(name, "an array of shape \(shape) cannot be read: the file is damaged")
@@ -89,8 +96,9 @@ final class HDF5File: Sendable {
     guard isDataset(object) else { throw DatasetProblem(name, "a reference leads to a group, expected an array") }
     // MATLAB writes an empty array as its extents.
     guard chdf5_holds_references(object) != 0 else { return [] }
-    let count = try shape(of: object).reduce(1, *)
+    let shape = try shape(of: object), count = shape.reduce(1, *)
     var references = [hobj_ref_t](repeating: 0, count: count)
+    if count > 0 { try checkStorage(of: object, bytes: count * MemoryLayout<hobj_ref_t>.size, shape) }
     guard count == 0 || chdf5_read_references(object, &references) >= 0 else {
       throw DatasetProblem(name, "references cannot be read: the file is damaged")
     }
@@ -98,6 +106,13 @@ final class HDF5File: Sendable {
   }
 
   private func isDataset(_ object: hid_t) -> Bool { H5Iget_type(object) == H5I_DATASET }
+
+  private func checkStorage(of dataset: hid_t, bytes: Int, _ shape: [Int]) throws {
+    guard chdf5_is_sound(dataset, UInt64(bytes), UInt64(byteCount)) != 0 else {
+      throw DatasetProblem(
+        name, "an array of shape \(shape) is not where the file says, or stored in a way MATLAB has not")
+    }
+  }
 
   private func size(of dataset: hid_t) -> Int {
     let type = H5Dget_type(dataset)

@@ -1,8 +1,8 @@
 /// Faithfulness over a data set: a table for each kind of edges, with random order first, and the curves.
 public struct FaithfulnessTable: Sendable {
   public let title: String
-  public let settings: [(name: String, value: String)]
-  private let parts: [(edges: Faithfulness.Edges, areas: FigureTable, curves: FigureTable)]
+  public private(set) var settings: [(name: String, value: String)]
+  private var parts: [(edges: Faithfulness.Edges, areas: FigureTable, curves: FigureTable)]
   private let remarks: [String]
   private let skipped: [(id: String, reason: String)]
 
@@ -123,6 +123,26 @@ public struct FaithfulnessTable: Sendable {
       page.add(list: skipped.map { "\($0.id): \($0.reason)" })
     }
     return page.html
+  }
+}
+
+extension FaithfulnessTable: TableFiles {
+  /// - Parameter edges: that are cut
+  public static func fileNames(_ edges: [Faithfulness.Edges]) -> [String] {
+    ["table.md", "table.csv", "report.html"]
+      + edges.flatMap { ["plot-\($0.rawValue).svg", "curves-\($0.rawValue).svg"] }
+  }
+
+  public var content: String { markdown + csv }
+
+  public var overview: String { markdown }
+
+  public func files(run: String) -> [(name: String, text: String)] {
+    var marked = self
+    marked.settings.append((RunMark.key, run))
+    for index in parts.indices { marked.parts[index].areas.run = run }
+    return [("table.md", marked.markdown), ("table.csv", marked.csv), ("report.html", marked.page)]
+      + plots.map { ("\($0.name).svg", RunMark.svg($0.svg, run)) }
   }
 }
 

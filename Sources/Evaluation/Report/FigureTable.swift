@@ -44,6 +44,8 @@ public struct FigureTable: Sendable {
   public let columns: [Column]
   /// The others are compared with the first.
   public let rows: [Row]
+  /// The run that it is of: a column of the CSV.
+  var run: String?
 
   public init(head: String, columns: [Column], rows: [Row]) {
     self.head = head
@@ -109,7 +111,9 @@ public struct FigureTable: Sendable {
 
   /// A line for every row and figure, with the paired difference to the first row.
   func csv(_ keys: [String]) -> String {
-    var lines = ["\(head),metric,value,low,high,pictures,difference,difference_low,difference_high"]
+    var lines = [
+      "\(head),metric,value,low,high,pictures,difference,difference_low,difference_high\(RunMark.column(run))"
+    ]
     let first = rows.first
     for row in rows {
       for key in keys {
@@ -120,7 +124,7 @@ public struct FigureTable: Sendable {
           "\(row.pictures)", Self.number(other?.value), Self.number(other?.interval?.lowerBound),
           Self.number(other?.interval?.upperBound),
         ]
-        lines.append("\(Self.quoted(row.name)),\(key),\(numbers.joined(separator: ","))")
+        lines.append("\(Self.quoted(row.name)),\(key),\(numbers.joined(separator: ","))\(RunMark.cell(run))")
       }
     }
     return lines.joined(separator: "\n") + "\n"

@@ -18,10 +18,10 @@ public struct ResultTable: Sendable {
 
   public let title: String
   /// What was run, for the head of the page.
-  public let settings: [(name: String, value: String)]
+  public private(set) var settings: [(name: String, value: String)]
   /// In the order they were asked for; the others are compared with the first.
   public let results: [Result]
-  let table: FigureTable
+  private(set) var table: FigureTable
 
   /// - Parameter head: what the rows are
   public init(
@@ -83,13 +83,13 @@ public struct ResultTable: Sendable {
 
   /// A line for every method and class.
   public var classCSV: String {
-    var lines = ["\(table.head),class,truth,predicted,intersection,iou"]
+    var lines = ["\(table.head),class,truth,predicted,intersection,iou\(RunMark.column(table.run))"]
     for result in results {
       let counts = result.state.totals.argmax, iou = counts.intersectionOverUnion
       let name = FigureTable.quoted(result.name)
       for (row, kind) in result.state.classes.names.enumerated() where counts.isCounted(row) {
         let numbers = "\(counts.truth[row]),\(counts.predicted[row]),\(counts.intersection[row]),\(iou[row])"
-        lines.append("\(name),\(FigureTable.quoted(kind)),\(numbers)")
+        lines.append("\(name),\(FigureTable.quoted(kind)),\(numbers)\(RunMark.cell(table.run))")
       }
     }
     return lines.joined(separator: "\n") + "\n"
@@ -119,5 +119,21 @@ public struct ResultTable: Sendable {
       SegmentationMetric.allCases.compactMap { metric in
         figures[metric.rawValue].map { (metric.rawValue, $0.json(metric.note)) }
       })
+  }
+}
+
+extension ResultTable: TableFiles {
+  public static let fileNames = ["results.json", "table.md", "table.csv", "classes.csv", "report.html", "plot.svg"]
+
+  public var content: String { "\(json)" }
+
+  public func files(run: String) -> [(name: String, text: String)] {
+    var marked = self
+    marked.settings.append((RunMark.key, run))
+    marked.table.run = run
+    let texts = [
+      "\(marked.json)\n", marked.markdown, marked.csv, marked.classCSV, marked.page, RunMark.svg(plot, run),
+    ]
+    return Array(zip(Self.fileNames, texts)).map { ($0, $1) }
   }
 }

@@ -68,6 +68,9 @@ public struct OutcomeFolder<Line: Codable & Sendable>: Sendable {
     return done
   }
 
+  /// Removes what runs have left: nothing in it is worth going on from.
+  public func discard() { for path in files { unlink(path) } }
+
   /// Opens the file of a process to go on in.
   ///
   /// - Throws: `DatasetProblem` when another process writes to it or it has other settings, `FileError`

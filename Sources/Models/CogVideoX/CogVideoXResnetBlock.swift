@@ -58,7 +58,8 @@ struct CogVideoXNorm: Sendable {
   /// The frame of latents that each frame takes: of an odd number, the first has one of its own.
   static func coarseFrames(_ count: Int, of latents: Int) -> [Int] {
     guard count > 1, count % 2 == 1 else { return (0..<count).map { $0 * latents / count } }
-    return [0] + (0..<count - 1).map { 1 + $0 * (latents - 1) / (count - 1) }
+    // Of as many as four frames there are latents of one, even of three.
+    return [0] + (0..<count - 1).map { min(1 + $0 * (latents - 1) / (count - 1), latents - 1) }
   }
 }
 
