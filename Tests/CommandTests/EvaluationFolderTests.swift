@@ -131,12 +131,13 @@ import Testing
 
   @Test func killsAtAnyMomentOfAnEvaluation() throws {
     try withFolder { folder in
+      let start = ContinuousClock.now
       #expect(try evaluate("--limit", "1", in: folder).status == 0)
-      var generator = SystemRandomNumberGenerator()
+      let length = ContinuousClock.now - start
       for (index, signal) in [SIGINT, SIGTERM, SIGHUP, SIGKILL, SIGTERM, SIGKILL].enumerated() {
         let running = try Command.start(line + ["--limit", "\(index + 2)"], in: folder)
         if signal != SIGKILL { try running.waitUntilItCatchesInterrupts() }
-        usleep(.random(in: 0...150_000, using: &generator))
+        Command.waitForSomeMoment(of: length)
         kill(running.process.processIdentifier, signal)
         #expect([0, 128 + signal, -signal].contains(try running.finish().status))
         #expect(try run("\(folder)/o") != nil)

@@ -168,6 +168,9 @@ def main():
             bad += 1
             verdict = "BAD"
             print(f"kill {number} of {kind} by {which.name}: {error}", flush=True)
+            shutil.rmtree(f"{work}/{kind}")
+            os.makedirs(f"{work}/{kind}")
+            assert start(command(kind, 0, f"{work}/{kind}")).wait() == 0
         leftovers += sum(".part-" in n for n in os.listdir(f"{work}/{kind}"))
         counts[f"{kind} {which.name} {verdict}"] += 1
     for key in sorted(counts):
