@@ -36,6 +36,12 @@ struct Command {
     return running
   }
 
+  /// Sleeps for a random part of a run of that length; every second time to its last third, where files are written.
+  static func waitForSomeMoment(of length: Duration) {
+    let part = Double.random(in: (Bool.random() ? 0.66 : 0)...1.1)
+    usleep(UInt32(max(0, length / .microseconds(1) * part)))
+  }
+
   static func run(_ arguments: String..., in folder: String) throws -> Outcome {
     try start(arguments, in: folder).finish()
   }

@@ -224,14 +224,14 @@ import Testing
   /// Old or new, never a mixture, whatever ends the program and whenever.
   @Test func killsAtAnyMoment() throws {
     try withFolder { folder in
+      let start = ContinuousClock.now
       #expect(try shell("$program generate 'a boat' $small --output o", in: folder).status == 0)
-      let names = try Set(contents("\(folder)/o").keys)
-      var generator = SystemRandomNumberGenerator()
+      let length = ContinuousClock.now - start, names = try Set(contents("\(folder)/o").keys)
       for (index, signal) in [SIGINT, SIGTERM, SIGHUP, SIGKILL, SIGTERM, SIGKILL].enumerated() {
         let arguments = ["generate", "a boat", "--output", "o", "--seed", "\(index)"] + Self.small
         let running = try Command.start(arguments, in: folder)
         if signal != SIGKILL { try running.waitUntilItCatchesInterrupts() }
-        usleep(.random(in: 0...150_000, using: &generator))
+        Command.waitForSomeMoment(of: length)
         kill(running.process.processIdentifier, signal)
         let status = try running.finish().status
         #expect([0, 128 + signal, -signal].contains(status))

@@ -26,7 +26,13 @@ extension Target {
       target("tokenizer-json", "tokenizer.json", [:]), target("vocab", "vocab.json", clip),
       target("merges", "merges.txt", clip), target("special-tokens", "special_tokens_map.json", clip),
       target("added-tokens", "added_tokens.json", clip), target("spiece", "spiece.model", [:]),
-      target("tokenizer-config", "tokenizer_config.json", clip.merging(t5) { $1 }),
+      // Whose it is, CLIP's or T5's, it says itself.
+      Target(name: "tokenizer-config") { input in
+        let own = ["tokenizer_config.json": input.withBytes { [UInt8]($0) }]
+        do { try use(loadTokenizer(files: own.merging(clip) { $1 })) } catch {
+          try use(loadTokenizer(files: own.merging(t5) { $1 }))
+        }
+      },
     ]
   }
 

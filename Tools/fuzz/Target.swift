@@ -37,6 +37,9 @@ struct Target {
     do {
       try read(MappedFile(contents: input, name: "fuzz"))
       return Answer(isAccepted: true, kind: [])
+    } catch let missing as WeightReport {
+      // A configuration of which a model could be made, if there were weights.
+      return Answer(isAccepted: true, kind: Array("\(missing)".utf8.prefix(120)))
     } catch {
       guard Self.isExpected(error) else {
         throw Finding(target: name, reason: "unexpected error \(error)", input: input)

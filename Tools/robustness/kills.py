@@ -75,9 +75,10 @@ def measured(folder):
     patterns |= {n: r"<!-- run_id (\w+) -->\n$" for n in found if n.endswith(".svg")}
     ids = {n: re.search(p, open(f"{folder}/{n}").read(), re.M).group(1) for n, p in patterns.items()}
     run = results["settings"]["run_id"]
-    assert len(patterns) > 2 and set(ids.values()) == {run}, f"mixture: {run} {ids}"
-    rows = [line.split(",") for line in open(f"{folder}/table.csv").read().splitlines()[1:]]
-    assert all(int(row[-1]) == results["methods"][row[0]]["pictures"] for row in rows), "table.csv is of another run"
+    assert len(patterns) > 2 and run and set(ids.values()) == {run}, f"mixture: {run} {ids}"
+    for name in ("table.csv", "classes.csv"):
+        lines = open(f"{folder}/{name}").read().splitlines()
+        assert lines[0].endswith(",run_id") and {line.split(",")[-1] for line in lines[1:]} == {run}, f"{name} is of another run"
     return run
 
 
@@ -167,6 +168,9 @@ def main():
             bad += 1
             verdict = "BAD"
             print(f"kill {number} of {kind} by {which.name}: {error}", flush=True)
+            shutil.rmtree(f"{work}/{kind}")
+            os.makedirs(f"{work}/{kind}")
+            assert start(command(kind, 0, f"{work}/{kind}")).wait() == 0
         leftovers += sum(".part-" in n for n in os.listdir(f"{work}/{kind}"))
         counts[f"{kind} {which.name} {verdict}"] += 1
     for key in sorted(counts):
