@@ -1,6 +1,7 @@
 // Videos through the ffmpeg program, which people install for themselves.
 
 import Foundation
+import Synchronization
 import Tensor
 
 /// The `ffmpeg` program of this machine: for the formats of videos that no library here reads or writes, such as MP4.
@@ -107,11 +108,14 @@ public enum VideoError: Error, Equatable, CustomStringConvertible {
   }
 }
 
+/// Held from the making of a pipe to the start of its program: another program that starts in between would inherit it.
+private let starting = Mutex(())
+
 /// One running ffmpeg, of which one pipe is ours.
 private final class Invocation {
   private let program: FFmpeg
   private let process: ChildProcess
-  private let pipe = Pipe()
+  private let pipe: Pipe
   /// What it says goes to a file: a pipe that nobody empties would hold it up.
   private let messages: FileHandle
   private let messagesPath: String
@@ -125,14 +129,21 @@ private final class Invocation {
     self.messages = messages
     // Open as long as needed, and nowhere to be seen.
     unlink(messagesPath)
-    let theirs = readsOutput ? pipe.fileHandleForWriting : pipe.fileHandleForReading
     let null = FileHandle.nullDevice.fileDescriptor
     do {
-      process = try ChildProcess(
-        program.path, arguments, input: readsOutput ? null : theirs.fileDescriptor,
-        output: readsOutput ? theirs.fileDescriptor : null, errors: messages.fileDescriptor)
+      (pipe, process) = try starting.withLock { _ in
+        let pipe = Pipe()
+        // A pipe ends when nobody has its other side open any more: neither this program nor the next may inherit it.
+        for end in [pipe.fileHandleForReading, pipe.fileHandleForWriting] {
+          _ = fcntl(end.fileDescriptor, F_SETFD, FD_CLOEXEC)
+        }
+        let process = try ChildProcess(
+          program.path, arguments, input: readsOutput ? null : pipe.fileHandleForReading.fileDescriptor,
+          output: readsOutput ? pipe.fileHandleForWriting.fileDescriptor : null, errors: messages.fileDescriptor)
+        return (pipe, process)
+      }
     } catch let error as FileError { throw VideoError.notStarted("\(error)") }
-    try? theirs.close()
+    try? (readsOutput ? pipe.fileHandleForWriting : pipe.fileHandleForReading).close()
     // Our end alone: nothing that the program does, or does not, may hold us up.
     let own = readsOutput ? pipe.fileHandleForReading : pipe.fileHandleForWriting
     _ = fcntl(own.fileDescriptor, F_SETFL, fcntl(own.fileDescriptor, F_GETFL) | O_NONBLOCK)

@@ -1,6 +1,7 @@
 import Formats
 import Foundation
 import Tensor
+import TestSupport
 import Testing
 
 /// Every command by the folder of a model of videos alone.
@@ -19,17 +20,17 @@ import Testing
   private func makeProgram(in folder: String) throws -> [String: String] {
     let program = "\(folder)/bin/ffmpeg"
     try FileManager.default.createDirectory(atPath: "\(folder)/bin", withIntermediateDirectories: true)
-    try """
-    #!/bin/sh
-    case "$*" in
-      *broken*) echo "no such codec" >&2; exit 1 ;;
-      *image2pipe*) for level in 200 377; do
-          printf 'P6\\n32 16\\n255\\n'; head -c 1536 /dev/zero | tr '\\0' "\\\\$level"
-        done ;;
-      *) for last; do :; done; cat > "${last#file:}" ;;
-    esac
-    """.write(toFile: program, atomically: true, encoding: .utf8)
-    try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: program)
+    let text = """
+      #!/bin/sh
+      case "$*" in
+        *broken*) echo "no such codec" >&2; exit 1 ;;
+        *image2pipe*) for level in 200 377; do
+            printf 'P6\\n32 16\\n255\\n'; head -c 1536 /dev/zero | tr '\\0' "\\\\$level"
+          done ;;
+        *) for last; do :; done; cat > "${last#file:}" ;;
+      esac
+      """
+    try writeProgram(text, to: program)
     return ["PATH": "\(folder)/bin:/usr/bin:/bin"]
   }
 

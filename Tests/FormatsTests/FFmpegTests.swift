@@ -13,8 +13,7 @@ import Testing
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(atPath: folder) }
     let path = "\(folder)/ffmpeg"
-    try Data("#!/bin/bash\n\(text)\n".utf8).write(to: URL(fileURLWithPath: path))
-    try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: path)
+    try writeProgram("#!/bin/bash\n\(text)\n", to: path)
     var program = FFmpeg(path: path)
     program.patience = 0.3
     try body(program)
@@ -100,11 +99,11 @@ import Testing
   }
 
   @Test func aFileThatIsNoProgramIsNamed() throws {
-    let path = FileManager.default.temporaryDirectory.appendingPathComponent("no-program-\(UUID())").path
-    try Data("?".utf8).write(to: URL(fileURLWithPath: path))
-    defer { try? FileManager.default.removeItem(atPath: path) }
-    try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: path)
-    let error = try #require(throws: VideoError.self) { _ = try FFmpeg(path: path).read("clip.mp4", most: 8) }
-    #expect("\(error)".contains(path) && "\(error)".contains("Exec format"), "\(error)")
+    try withFolder { folder in
+      let path = "\(folder)/no-program"
+      try writeProgram("?", to: path)
+      let error = try #require(throws: VideoError.self) { _ = try FFmpeg(path: path).read("clip.mp4", most: 8) }
+      #expect("\(error)".contains(path) && "\(error)".contains("Exec format"), "\(error)")
+    }
   }
 }
