@@ -6,6 +6,8 @@ PEER_PYTHON ?= python3
 BENCH_ARGS ?=
 PREFIX ?= /usr/local
 FUZZ_SECONDS ?= 60
+# Short traces of allocations and a small quarantine: half as many inputs more in the same time.
+FUZZ_ASAN_OPTIONS ?= detect_leaks=0:malloc_context_size=2:quarantine_size_mb=32
 
 swift_files := Package.swift Benchmarks/Package.swift Sources Tests Benchmarks/Sources Benchmarks/Tests Examples/Methods/Package.swift Examples/Methods/Sources
 bench := Benchmarks/.build/release/bench
@@ -93,7 +95,7 @@ sanitize: setup
 
 fuzz: setup
 	swift build -c release --sanitize=address --scratch-path .build-asan --product fuzz
-	.build-asan/release/fuzz --seconds $(FUZZ_SECONDS)
+	ASAN_OPTIONS=$(FUZZ_ASAN_OPTIONS) .build-asan/release/fuzz --seconds $(FUZZ_SECONDS)
 
 bench-build: setup
 	@cd Benchmarks && $(quiet_build) --product bench

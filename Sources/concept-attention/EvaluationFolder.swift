@@ -7,14 +7,16 @@ import Foundation
 final class EvaluationFolder {
   private let path: String
   private let transaction = FileTransaction()
+  private let isShared: Bool
   private let lock: FolderLock
 
   /// - Throws: `FileError` for a folder or file that cannot be written, or while another run is at work in the folder
   init(_ evaluation: MethodEvaluation) throws {
     path = evaluation.output
-    try transaction.makeFolder(path)
+    isShared = evaluation.team.isShared
+    try Self.make(path, isShared ? nil : transaction)
     // The processes that share a run let each other in.
-    lock = try FolderLock(path, isShared: evaluation.team.isShared)
+    lock = try FolderLock(path, isShared: isShared)
     var names = evaluation.ablations.map { (path(of: $0), ResultTable.fileNames) }
     names.append((path, ResultTable.fileNames + ["protocol.json"]))
     if !evaluation.faithfulness.isEmpty {
@@ -22,7 +24,7 @@ final class EvaluationFolder {
     }
     for (folder, names) in names {
       try make(folder)
-      if !evaluation.team.isShared { FileTransaction.removeLeftovers(in: folder) }
+      if !isShared { FileTransaction.removeLeftovers(in: folder) }
       for name in names { try AtomicFile.check("\(folder)/\(name)") }
     }
     for method in evaluation.methods { try make("\(path)/\(Self.name(method.name))") }
@@ -39,8 +41,15 @@ final class EvaluationFolder {
     String(name.map { $0.isLetter || $0.isNumber || "._-".contains($0) ? $0 : "-" })
   }
 
-  /// Makes a folder, which goes again if nothing comes into it.
-  func make(_ folder: String) throws { try transaction.makeFolder(folder) }
+  /// Makes a folder, which goes again if nothing comes into it; unless others may be about to write there.
+  func make(_ folder: String) throws { try Self.make(folder, isShared ? nil : transaction) }
+
+  private static func make(_ folder: String, _ transaction: FileTransaction?) throws {
+    if let transaction { return try transaction.makeFolder(folder) }
+    let folders = FileTransaction()
+    try folders.makeFolder(folder)
+    try folders.commit()
+  }
 
   /// Gives the folder all tables of a run, and prints them.
   ///

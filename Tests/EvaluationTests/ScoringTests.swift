@@ -112,6 +112,16 @@ import Testing
     expectSame(try shared().state, whole.state)
   }
 
+  @Test func aRunThatCountedNothingLeavesNoFile() throws {
+    let run = try VideoRun(), files = run.files()
+    _ = try files.writer(0)
+    #expect(try FileManager.default.contentsOfDirectory(atPath: files.path).isEmpty)
+    do { try files.writer(0).append(files.text(0, [])) }
+    #expect(try FileManager.default.contentsOfDirectory(atPath: files.path) == ["pictures.jsonl"])
+    _ = try files.writer(0)
+    #expect(try FileManager.default.contentsOfDirectory(atPath: files.path) == ["pictures.jsonl"], "of an earlier run")
+  }
+
   @Test func twoProcessesDoNotWriteToOneFile() throws {
     let run = try VideoRun(), writer = try run.files().writer(0)
     #expect(throws: DatasetProblem.self) { try run.files().writer(0) }

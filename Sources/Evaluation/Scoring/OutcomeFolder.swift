@@ -80,7 +80,7 @@ public struct OutcomeFolder<Line: Codable & Sendable>: Sendable {
     var length = 0
     try read(path, length: &length) { _, _ in }
     try writer.cut(at: length)
-    if length == 0 { try writer.append(Self.text(Head(settings: settings))) }
+    if length == 0 { try writer.begin(Self.text(Head(settings: settings))) }
     return writer
   }
 
@@ -143,10 +143,11 @@ public struct OutcomeFolder<Line: Codable & Sendable>: Sendable {
   }
 }
 
-/// A file that lines are added to, by one process at a time.
+/// A file that lines are added to, by one process at a time. One that nothing was added to goes again.
 public final class OutcomeWriter {
   public let path: String
   private let descriptor: CInt
+  private var isBare = false
 
   fileprivate init(_ path: String) throws {
     self.path = path
@@ -159,7 +160,15 @@ public final class OutcomeWriter {
     }
   }
 
-  deinit { close(descriptor) }
+  deinit {
+    if isBare { unlink(path) }
+    close(descriptor)
+  }
+
+  fileprivate func begin(_ head: Data) throws {
+    isBare = true
+    try add(head)
+  }
 
   fileprivate func cut(at length: Int) throws {
     guard ftruncate(descriptor, off_t(length)) == 0, lseek(descriptor, 0, SEEK_END) >= 0 else {
@@ -169,6 +178,11 @@ public final class OutcomeWriter {
 
   /// Adds whole lines.
   public func append(_ text: Data) throws {
+    try add(text)
+    isBare = false
+  }
+
+  private func add(_ text: Data) throws {
     try text.withUnsafeBytes { bytes in
       var done = 0
       while done < bytes.count, let base = bytes.baseAddress {
