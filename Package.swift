@@ -108,6 +108,7 @@ let package = Package(
       name: "CommandTests",
       dependencies: [
         "concept-attention", "ConceptAttention", "EmbeddedModels", "Evaluation", "Formats", "Models", "Tensor",
+        "TestSupport",
       ],
       swiftSettings: settings),
   ]
