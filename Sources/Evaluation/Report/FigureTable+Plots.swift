@@ -6,12 +6,16 @@ extension FigureTable {
   var plot: String { rows.count { $0.place != nil } > 1 ? curves : panels }
 
   private static let colors = ["#4477aa", "#cc6677", "#228833", "#aa3377", "#bb8800", "#66ccee"]
-  private static let markers = ["circle", "square", "diamond", "triangle", "circle", "square"]
+  private static let markers = ["circle", "square", "diamond", "triangle"]
+  /// Of the lines of one colour.
+  private static let dashes = ["", "7 3", "2 3", "9 3 2 3"]
+  /// Of a letter: wide enough for the fonts that browsers have.
+  private static let letter = 7.6
 
   // MARK: Panels
 
   private var panels: String {
-    let labels = 11 + 6.6 * Double(rows.map(\.name.count).max() ?? 0), gap = 18.0, rowHeight = 22.0, top = 30.0
+    let labels = 11 + Self.letter * Double(rows.map(\.name.count).max() ?? 0), gap = 18.0, rowHeight = 22.0, top = 44.0
     let room = 750 - labels, width = room / Double(max(columns.count, 1)) - gap
     let bottom = top + Double(rows.count) * rowHeight
     var shapes = ""
@@ -34,11 +38,16 @@ extension FigureTable {
     func x(_ value: Double) -> Double {
       left + width * (min(max(value, range.lowerBound), range.upperBound) - range.lowerBound) / span
     }
-    var shapes = "<text x='\(n(left + width / 2))' y='18' text-anchor='middle' font-weight='600'>"
-    shapes += "\(fitted(column.title, width))</text>"
+    var shapes = ""
+    for (index, line) in lines(column.title, width).reversed().enumerated() {
+      shapes += "<text x='\(n(left + width / 2))' y='\(n(top - 12 - 15 * Double(index)))' text-anchor='middle' "
+      shapes += "font-weight='600'>\(escapedText(line))</text>"
+    }
     for tick in ticks(range) {
       shapes += line(x(tick), top, x(tick), bottom, tick == 0 && range.lowerBound < 0 ? "#888" : "#8885")
-      shapes += "<text x='\(n(x(tick)))' y='\(n(bottom + 16))' text-anchor='middle' font-size='11'>"
+      // At the edges inwards: the neighbour's numbers stand close by.
+      let anchor = x(tick) < left + 1 ? "start" : x(tick) > left + width - 1 ? "end" : "middle"
+      shapes += "<text x='\(n(x(tick)))' y='\(n(bottom + 16))' text-anchor='\(anchor)' font-size='11'>"
       shapes += "\(Int((tick * 100).rounded()))</text>"
     }
     for (index, row) in rows.enumerated() {
@@ -53,10 +62,18 @@ extension FigureTable {
     return shapes
   }
 
-  /// A title in the room there is.
-  private func fitted(_ title: String, _ width: Double) -> String {
-    let most = max(4, Int(width / 6.6))
-    return escapedText(title.count <= most ? title : String(title.prefix(most - 1)) + "…")
+  /// A title in the room there is, on two lines at most.
+  private func lines(_ title: String, _ width: Double) -> [String] {
+    let most = max(4, Int((width + 14) / Self.letter))
+    var lines = [""]
+    for word in title.split(separator: " ") {
+      if lines.count == 2 || lines[0].isEmpty || lines[0].count + 1 + word.count <= most {
+        lines[lines.count - 1] += (lines[lines.count - 1].isEmpty ? "" : " ") + word
+      } else {
+        lines.append(String(word))
+      }
+    }
+    return lines.map { $0.count <= most ? $0 : String($0.prefix(most - 1)) + "…" }
   }
 
   private func ticks(_ range: ClosedRange<Double>) -> [Double] {
@@ -68,7 +85,9 @@ extension FigureTable {
   // MARK: Curves
 
   private var curves: String {
-    let left = 46.0, right = 500.0, top = 12.0, bottom = 262.0
+    let longest = (columns.map(\.title) + rows.filter { $0.place == nil }.map(\.name)).map(\.count).max() ?? 0
+    let left = 46.0, right = min(500, max(300, 720 - Self.letter * Double(longest))), top = 12.0
+    let names = top + 24 + 20 * Double(columns.count), bottom = max(262, names - 38)
     let points = rows.filter { $0.place != nil }.sorted { ($0.place ?? 0) < ($1.place ?? 0) }
     let places = points.compactMap(\.place), low = places.first ?? 0, span = max((places.last ?? 1) - low, 1e-9)
     // Numbers that double stand evenly on the axis.
@@ -121,29 +140,35 @@ extension FigureTable {
     }
     var shapes = ""
     let bands = found.compactMap { place, figure in figure.interval.map { (place, $0) } }
-    if bands.count > 1 {
+    // Of many curves, bands would hide each other: the table has the intervals.
+    if bands.count > 1, columns.count <= Self.colors.count {
       let upper = bands.map { "\(n(x($0.0))),\(n(y($0.1.upperBound)))" }
       let lower = bands.reversed().map { "\(n(x($0.0))),\(n(y($0.1.lowerBound)))" }
       shapes += "<polygon points='\((upper + lower).joined(separator: " "))' fill='\(color)' fill-opacity='.12'/>"
     }
     let path = found.map { "\(n(x($0.place))),\(n(y($0.figure.value)))" }.joined(separator: " ")
-    shapes += "<polyline points='\(path)' fill='none' stroke='\(color)' stroke-width='2'/>"
+    shapes += "<polyline points='\(path)' fill='none' stroke='\(color)' stroke-width='2'\(dash(index))/>"
     for (place, figure) in found { shapes += marker(index, x: x(place), y: y(figure.value)) }
     return shapes
   }
 
   private func color(_ index: Int) -> String { Self.colors[index % Self.colors.count] }
 
+  private func dash(_ index: Int) -> String {
+    let dash = Self.dashes[index / Self.colors.count % Self.dashes.count]
+    return dash.isEmpty ? "" : " stroke-dasharray='\(dash)'"
+  }
+
   private func key(_ title: String, _ index: Int, x: Double, y: Double) -> String {
     let line =
-      "<line x1='\(n(x - 4))' x2='\(n(x + 16))' y1='\(n(y))' y2='\(n(y))' stroke='\(color(index))' stroke-width='2'/>"
+      "<line x1='\(n(x - 4))' x2='\(n(x + 16))' y1='\(n(y))' y2='\(n(y))' stroke='\(color(index))' stroke-width='2'\(dash(index))/>"
     return line + marker(index, x: x + 6, y: y) + "<text x='\(n(x + 22))' y='\(n(y + 4))'>\(escapedText(title))</text>"
   }
 
-  /// Shapes tell curves apart where colours do not.
+  /// Shapes and dashes tell curves apart where colours do not.
   private func marker(_ index: Int, x: Double, y: Double) -> String {
     let color = color(index)
-    switch Self.markers[index % Self.markers.count] {
+    switch Self.markers[(index + index / Self.colors.count) % Self.markers.count] {
     case "square": return "<rect x='\(n(x - 3.2))' y='\(n(y - 3.2))' width='6.4' height='6.4' fill='\(color)'/>"
     case "diamond": return "<path d='M\(n(x)) \(n(y - 4.6))l4.6 4.6-4.6 4.6-4.6-4.6z' fill='\(color)'/>"
     case "triangle": return "<path d='M\(n(x)) \(n(y - 4.4))l4.4 7.8h-8.8z' fill='\(color)'/>"
