@@ -20,17 +20,19 @@ struct Evaluate: ParsableCommand {
         The scenes of the embedded model:
           concept-attention evaluate --output metrics.json
         Two methods and a baseline on PASCAL VOC, as the paper does it:
-          concept-attention evaluate --dataset voc2012 --data datasets/voc \
-            --model FLUX.1-schnell --protocol paper-voc-multi \
-            --method concept-attention,cross-attention,centre --output results/voc
+          concept-attention evaluate --dataset voc2012 --data VOC \\
+            --model FLUX.1-schnell --protocol paper-voc-multi \\
+            --method concept-attention,cross-attention,centre \\
+            --output results/voc
         Everything on the scenes: all methods, every ablation, faithfulness:
-          concept-attention evaluate --dataset scenes --method all --ablate all \
-            --faithfulness word --faithfulness-limit 10 --output results/scenes
+          concept-attention evaluate --dataset scenes --method all \\
+            --ablate all --faithfulness word --faithfulness-limit 10 \\
+            --output results/scenes
         Maps of another program:
-          concept-attention evaluate --dataset voc2012 --data datasets/voc \
+          concept-attention evaluate --dataset voc2012 --data VOC \\
             --maps maps --output scores.json
         Whether a data set is whole:
-          concept-attention evaluate --dataset voc2012 --data datasets/voc --check
+          concept-attention evaluate --dataset voc2012 --data VOC --check
       """)
 
   @Option(
