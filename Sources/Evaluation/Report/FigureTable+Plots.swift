@@ -3,7 +3,7 @@ import Foundation
 // Plots as SVG, at the size of a paper's column pair: no scripts, no fonts of their own.
 extension FigureTable {
   /// Curves where the rows stand on an axis of numbers, else figures as points with their intervals, a panel a column.
-  var plot: String { rows.count { $0.place != nil } > 1 ? curves : panels }
+  package var plot: String { rows.count { $0.place != nil } > 1 ? curves : panels }
 
   private static let colors = ["#4477aa", "#cc6677", "#228833", "#aa3377", "#bb8800", "#66ccee"]
   private static let markers = ["circle", "square", "diamond", "triangle"]
@@ -87,7 +87,7 @@ extension FigureTable {
   private var curves: String {
     let longest = (columns.map(\.title) + rows.filter { $0.place == nil }.map(\.name)).map(\.count).max() ?? 0
     let left = 46.0, right = min(500, max(300, 720 - Self.letter * Double(longest))), top = 12.0
-    let names = top + 24 + 20 * Double(columns.count), bottom = max(262, names - 38)
+    let keysEnd = top + 24 + 20 * Double(columns.count), bottom = max(262, keysEnd - 38)
     let points = rows.filter { $0.place != nil }.sorted { ($0.place ?? 0) < ($1.place ?? 0) }
     let places = points.compactMap(\.place), low = places.first ?? 0, span = max((places.last ?? 1) - low, 1e-9)
     // Numbers that double stand evenly on the axis.
