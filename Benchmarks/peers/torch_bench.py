@@ -55,9 +55,9 @@ def attention(s, dtype):
 
 
 def conv2d(s, dtype):
-    x = values((1, s["in"], s["size"], s["size"]), 1)
-    weight = values((s["out"], s["in"], 3, 3), 2, 0.05)
-    bias = values((s["out"],), 3)
+    x = values((1, s["in"], s["size"], s["size"]), 1, dtype=DTYPES[dtype])
+    weight = values((s["out"], s["in"], 3, 3), 2, 0.05, DTYPES[dtype])
+    bias = values((s["out"],), 3, dtype=DTYPES[dtype])
     return lambda: F.conv2d(x, weight, bias, padding=1)
 
 
@@ -213,12 +213,32 @@ def cogvideox_block(s, dtype):
     return block(module, s, dtype, conditioning_dim=512, more={"image_rotary_emb": rotary}, image_at=0)
 
 
+def image_decoder(s, dtype):
+    from diffusers import AutoencoderKL
+
+    module = AutoencoderKL(
+        latent_channels=16, block_out_channels=(128, 256, 512, 512), layers_per_block=2, use_quant_conv=False,
+        use_post_quant_conv=False, down_block_types=["DownEncoderBlock2D"] * 4, up_block_types=["UpDecoderBlock2D"] * 4)
+    module = fill(module.to(DTYPES[dtype]).eval())
+    latents = values((1, 16, s["size"], s["size"]), 1, dtype=DTYPES[dtype])
+    return lambda: module.decode(latents).sample
+
+
+def cogvideox_decoder(s, dtype):
+    from diffusers import AutoencoderKLCogVideoX
+
+    module = fill(AutoencoderKLCogVideoX().to(DTYPES[dtype]).eval())
+    module.enable_tiling()
+    latents = values((1, 16, s["frames"], s["rows"], s["columns"]), 1, dtype=DTYPES[dtype])
+    return lambda: module.decode(latents).sample
+
+
 OPERATIONS = {
     "linear": linear, "attention": attention, "conv2d": conv2d, "norm-modulate": norm_modulate, "gelu": gelu,
     "softmax": softmax, "rope": rope, "convert": convert, "svd": svd, "eigh": eigh, "qr": qr,
     "safetensors": safetensors, "flux-double": flux_double,
     "flux-double-gradient": flux_double_gradient, "flux-single": flux_single, "sd3-joint": sd3_joint,
-    "cogvideox-block": cogvideox_block,
+    "cogvideox-block": cogvideox_block, "image-decoder": image_decoder, "cogvideox-decoder": cogvideox_decoder,
 }  # fmt: skip
 
 

@@ -71,6 +71,12 @@ static void group_chunk(void *context, size_t index) {
   if (!run_group(&g)) *g.failed = true;
 }
 
+// Tiles want neighbouring outputs to see neighbouring positions, and all channels.
+static bool fits_tiles(const ck_conv_args *args) {
+  const bool dense = args->stride[0] == 1 && args->stride[1] == 1 && args->stride[2] == 1;
+  return args->may_round && args->weight_type == ck_gemm_bf16 && dense && args->groups == 1 && args->in_channels > 0;
+}
+
 bool ck_conv(const ck_isa *isa, const ck_conv_args *args) {
   _Atomic bool failed = false;
   const size_t taps = args->kernel[0] * args->kernel[1] * args->kernel[2];
@@ -83,6 +89,7 @@ bool ck_conv(const ck_isa *isa, const ck_conv_args *args) {
       .failed = &failed,
   };
   if (args->batch == 0 || g.rows == 0 || g.out_plane == 0) return true;
+  if (isa->gemm->conv_tiles && fits_tiles(args)) return ck_conv_run_tiles(isa->gemm->conv_tiles, args);
   // Many groups (depthwise) are small: each goes whole to a thread.
   if (args->groups >= 2 * ck_pool_threads()) {
     ck_pool_run(args->groups, group_chunk, &g);

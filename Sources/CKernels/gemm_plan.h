@@ -58,6 +58,24 @@ typedef struct ck_gemm_tile_ops {
   void (*chunk)(const ck_gemm_plan *plan, size_t chunk);
 } ck_gemm_tile_ops;
 
+// A convolution without strides and groups in tiles of AMX, driven by conv_tiles.c: strips of the result, rows × columns
+// positions of one slice, each from a converted copy of what it sees, height × width positions of kernel[0] frames.
+typedef struct ck_conv_tile_plan {
+  const ck_conv_args *args;
+  size_t channel_tiles, out_pairs, taps;  // tiles of 32 channels, pairs of tiles of 16 outputs
+  size_t rows, columns, down, across;     // of a strip; and strips
+  size_t height, width, tile_bytes;       // of what it sees, and its bytes in a tile of channels
+  size_t block_tiles;                     // of channels, converted at a time
+  const ptrdiff_t *tap;                   // [taps] bytes from a position to what it sees
+  char *weights;                          // [block][pair of output tiles][channel tile][tap][2 tiles]
+  _Atomic bool *failed;
+} ck_conv_tile_plan;
+
+typedef struct ck_conv_tile_ops {
+  void (*pack_weights)(const ck_conv_tile_plan *plan, size_t index);  // of channel_tiles × out_pairs
+  void (*chunk)(const ck_conv_tile_plan *plan, size_t index);
+} ck_conv_tile_ops;
+
 typedef struct ck_gemm_ops {
   size_t tile_rows, tile_columns, block_steps;
   size_t group_steps;  // in products in integers, words of a group of 32 values; else 0
@@ -66,6 +84,7 @@ typedef struct ck_gemm_ops {
   void (*pack_a)(const ck_gemm_plan *plan, size_t tile);  // one row tile, all of k
   void (*chunk)(const ck_gemm_plan *plan, size_t chunk);
   const ck_gemm_tile_ops *tiles;                          // NULL where the set has none
+  const ck_conv_tile_ops *conv_tiles;                     // likewise
 } ck_gemm_ops;
 
 // The kernels' part of a plan that has rows, columns, depth, operands and `dot`: partitions, packs and runs it.
@@ -74,6 +93,8 @@ typedef void ck_gemm_fill_rows(const void *context, size_t first, size_t count, 
 bool ck_gemm_run(const ck_gemm_ops *ops, ck_gemm_plan *plan, ck_gemm_fill_rows *fill, const void *context);
 // The same in tiles, for a plan that multiplies in bf16 and is no convolution.
 bool ck_gemm_run_tiles(const ck_gemm_tile_ops *ops, ck_gemm_plan *plan, ck_gemm_fill_rows *fill, const void *context);
+
+bool ck_conv_run_tiles(const ck_conv_tile_ops *ops, const ck_conv_args *args);
 
 // Below this many multiply-adds a chunk is not worth handing to another thread.
 enum { ck_gemm_minimum_chunk = 1 << 18 };

@@ -165,6 +165,7 @@ private struct Convolution {
       arguments.bias = bias?.rawPointer.assumingMemoryBound(to: Float.self)
       arguments.residual = residual?.rawPointer.assumingMemoryBound(to: Float.self)
       arguments.activation = activation.code
+      arguments.may_round = ComputePrecision.current != .float
       guard ck_conv(Kernels.current.table, &arguments) else { tensorFailure("\(name): no memory for packed panels") }
     }
     return result

@@ -28,6 +28,11 @@ import Testing
     Case(x: [1, 40, 1, 5, 50], weight: [17, 40, 1, 3, 3], before: [0, 1, 1], after: [0, 1, 1]),
     Case(x: [1, 1, 1, 2, 1], weight: [1, 1, 1, 1, 3], before: [0, 0, 9], after: [0, 0, 9]),
     Case(x: [1, 2, 2, 3, 4], weight: [3, 2, 2, 3, 4]),
+    // Two tiles of channels and of outputs and a rest, two strips of columns; as a video, with several blocks of channels.
+    Case(x: [1, 65, 1, 2, 150], weight: [33, 65, 1, 3, 3], before: [0, 1, 1], after: [0, 1, 1]),
+    Case(
+      x: [1, 37, 2, 3, 21], weight: [18, 37, 2, 3, 2], before: [1, 4, 2], after: [0, 3, 0], dilation: [1, 2, 3]),
+    Case(x: [1, 330, 1, 2, 120], weight: [2, 330, 3, 3, 3], before: [2, 1, 1], after: [0, 1, 1]),
   ]
 
   @Test(arguments: Kernels.available, cases)
@@ -35,14 +40,34 @@ import Testing
     var numbers = TestNumbers(seed: 21)
     for dtype in [DType.f32, .bf16, .f16] {
       let x = numbers.tensor(c.x), weight = numbers.tensor(c.weight, dtype: dtype), bias = numbers.tensor(c.weight[0])
-      let result = Kernels.with(kernels) {
-        Tensor.conv3d(
-          x, weight: weight, bias: bias, stride: PerAxis(c.stride), padding: PerAxis(c.before),
-          paddingAfter: PerAxis(c.after), dilation: PerAxis(c.dilation), groups: c.groups)
-      }
       let (shape, reference) = Self.reference(c, x, weight, bias)
-      #expect(result.shape == shape)
-      reference.expect(result, "\(c.testDescription) \(kernels)")
+      for precision in [ComputePrecision.float, .bf16] {
+        let result = Kernels.with(kernels) {
+          ComputePrecision.with(precision) {
+            Tensor.conv3d(
+              x, weight: weight, bias: bias, stride: PerAxis(c.stride), padding: PerAxis(c.before),
+              paddingAfter: PerAxis(c.after), dilation: PerAxis(c.dilation), groups: c.groups)
+          }
+        }
+        #expect(result.shape == shape)
+        let rounds = precision == .bf16 && dtype == .bf16 && kernels.name == "amx"
+        reference.expect(result, operandsRounded: rounds, "\(c.testDescription) \(dtype) \(precision) \(kernels)")
+      }
+    }
+  }
+
+  /// Where activations are rounded anyway, rounding them before changes nothing.
+  @Test(arguments: Kernels.available, [[1, 1, 1], [1, 3, 3], [3, 3, 3]])
+  func activationsAreRoundedToNearestBeforeTheyAreMultiplied(_ kernels: Kernels, _ kernel: [Int]) {
+    var numbers = TestNumbers(seed: 25)
+    let x = numbers.tensor(1, 40, 4, 7, 33), weight = numbers.tensor([20, 40] + kernel, dtype: .bf16)
+    func convolve(_ x: Tensor) -> Tensor { Tensor.conv3d(x, weight: weight, padding: PerAxis(kernel.map { $0 / 2 })) }
+    Kernels.with(kernels) {
+      let before = x.converted(to: .bf16).converted(to: .f32)
+      let rounded = ComputePrecision.with(.bf16) { convolve(x) }
+      #expect(ComputePrecision.with(.bf16) { convolve(before) }.isIdentical(to: rounded) == (kernels.name == "amx"))
+      let exact = ComputePrecision.with(.float) { convolve(before) }
+      if kernels.name == "amx" { expectClose(rounded, exact, Tolerance(absolute: 1e-4)) }
     }
   }
 
@@ -66,28 +91,34 @@ import Testing
   @Test(arguments: Kernels.available)
   func aPictureHasTheSameBitsInAnyBatchAndOnAnyThreads(_ kernels: Kernels) {
     var numbers = TestNumbers(seed: 23)
-    let x = numbers.tensor(3, 6, 14, 15), weight = numbers.tensor(20, 6, 3, 3)
-    func convolve(_ x: Tensor) -> Tensor { Kernels.with(kernels) { Tensor.conv2d(x, weight: weight, padding: 1) } }
-    let together = convolve(x)
-    for index in 0..<3 { #expect(convolve(x[index...index]).floats == together[index].floats) }
-    #expect(withThreads(1) { convolve(x) }.floats == together.floats)
-    #expect(convolve(x.transposed(2, 3).contiguous().transposed(2, 3)).floats == together.floats)
+    let x = numbers.tensor(3, 6, 14, 15)
+    for dtype in [DType.f32, .bf16] {
+      let weight = numbers.tensor(20, 6, 3, 3, dtype: dtype)
+      func convolve(_ x: Tensor) -> Tensor { Kernels.with(kernels) { Tensor.conv2d(x, weight: weight, padding: 1) } }
+      let together = convolve(x)
+      for index in 0..<3 { #expect(convolve(x[index...index]).floats == together[index].floats) }
+      #expect(withThreads(1) { convolve(x) }.floats == together.floats)
+      #expect(convolve(x.transposed(2, 3).contiguous().transposed(2, 3)).floats == together.floats)
+    }
   }
 
   @Test(arguments: Kernels.available)
   func pastFramesStandBeforeTheFirstAsIfJoined(_ kernels: Kernels) {
     var numbers = TestNumbers(seed: 24)
     let x = numbers.tensor(2, 3, 4, 5, 37), past = numbers.tensor(2, 3, 2, 5, 37)
-    let weight = numbers.tensor(4, 3, 3, 3, 3)
+    let weights = numbers.tensor(4, 3, 3, 3, 3)
     let residual = numbers.tensor(2, 4, 4, 5, 37), first = x.narrow(2, from: 0, count: 1)
     Kernels.with(kernels) {
-      for (front, frames) in [
-        (past, PastFrames.frames(past)), (concatenated([first, first], axis: 2), .firstRepeated(2)),
-      ] {
-        let joined = Tensor.conv3d(
-          concatenated([front, x], axis: 2), weight: weight, padding: [0, 1, 1], residual: residual)
-        let causal = Tensor.causalConv3d(x, weight: weight, past: frames, padding: (1, 1), residual: residual)
-        #expect(causal.isIdentical(to: joined))
+      for dtype in [DType.f32, .bf16] {
+        let weight = weights.converted(to: dtype)
+        for (front, frames) in [
+          (past, PastFrames.frames(past)), (concatenated([first, first], axis: 2), .firstRepeated(2)),
+        ] {
+          let joined = Tensor.conv3d(
+            concatenated([front, x], axis: 2), weight: weight, padding: [0, 1, 1], residual: residual)
+          let causal = Tensor.causalConv3d(x, weight: weight, past: frames, padding: (1, 1), residual: residual)
+          #expect(causal.isIdentical(to: joined), "\(dtype)")
+        }
       }
     }
   }

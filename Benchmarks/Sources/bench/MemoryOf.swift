@@ -19,6 +19,7 @@ struct MemoryOf: ParsableCommand {
     try options.apply { _ in
       let before = ResidentMemory.current
       let workload = try Operations.workload(one)
+      Memory.trim()  // what inputs were made from
       guard ResidentMemory.resetPeak() else { throw BenchmarkError("this kernel does not reset VmHWM") }
       try workload.run()
       print((Double(ResidentMemory.peak - before) / Double(workload.inputOutputBytes)).formatted(4))

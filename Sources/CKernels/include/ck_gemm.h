@@ -92,6 +92,7 @@ typedef struct ck_conv_args {
   bool repeats_first;
   const void *weight;         // [out_channels, in_channels / groups, kd, kh, kw]
   ck_gemm_type weight_type;
+  bool may_round;             // whether x may be rounded to bf16 where the weights are bf16
   const float *bias;          // [out_channels], or NULL
   const float *residual;      // as y, or NULL
   ck_activation activation;

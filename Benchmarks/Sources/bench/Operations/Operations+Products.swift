@@ -25,16 +25,17 @@ extension Operations {
       })
   }
 
-  /// Convolution 3 x 3, padding 1, as in the image decoder: x `[1, in, size, size]`, weight `[out, in, 3, 3]`.
+  /// Convolution 3 x 3, padding 1, as in the image decoder: x `[1, in, size, size]`, weight `[out, in, 3, 3]`. `bf16` has bf16
+  /// weights and `f32` activations.
   @Sendable static func conv2d(_ one: Case) throws -> Workload {
-    _ = try dtype(one, among: [.f32])
+    let dtype = try dtype(one, among: [.f32, .bf16])
     let inputs = try one.size("in"), outputs = try one.size("out"), size = try one.size("size")
     let x = Operand([1, inputs, size, size], seed: 1)
-    let weight = Operand([outputs, inputs, 3, 3], seed: 2, scale: 0.05)
+    let weight = Operand([outputs, inputs, 3, 3], seed: 2, scale: 0.05, dtype: dtype)
     let bias = Operand([outputs], seed: 3)
     return workload(
-      limit: .f32Arithmetic(2 * 9 * Double(inputs * outputs) * Double(size * size)), inputs: [x, weight, bias],
-      output: (.f32, [1, outputs, size, size]), tolerance: 1e-4,
+      limit: arithmetic(2 * 9 * Double(inputs * outputs) * Double(size * size), one), inputs: [x, weight, bias],
+      output: (.f32, [1, outputs, size, size]), tolerance: dtype == .f32 ? 1e-4 : 1e-2,
       run: { .conv2d(x.tensor, weight: weight.tensor, bias: bias.tensor, padding: 1) },
       expected: { index in
         let channel = index / (size * size), row = index / size % size, column = index % size

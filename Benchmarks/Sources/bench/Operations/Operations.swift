@@ -29,6 +29,8 @@ enum Operations {
     "flux-single": fluxSingle,
     "sd3-joint": sd3Joint,
     "cogvideox-block": cogVideoXBlock,
+    "image-decoder": imageDecoder,
+    "cogvideox-decoder": cogVideoXDecoder,
   ]
 
   /// An operation with one tensor as its result.
