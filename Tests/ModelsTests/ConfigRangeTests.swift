@@ -36,12 +36,22 @@ import Testing
   }
 
   @Test(arguments: [
-    #"{"shift": 1e308}"#, #"{"shift": 1e39}"#, #"{"shift": 1e-300}"#, #"{"shift": 0}"#,
-    #"{"base_image_seq_len": -9223372036854775808}"#, #"{"max_image_seq_len": 9223372036854775807}"#,
-    #"{"base_shift": 1e308}"#, #"{"max_shift": -1e308}"#, #"{"num_train_timesteps": 0}"#,
-  ]) func schedulersRefuseWhatIsNoNumberInSinglePrecision(json: String) throws {
-    let configuration = try decode(FlowMatchEulerScheduler.Configuration.self, json)
-    #expect(throws: SchedulerError.self) { try FlowMatchEulerScheduler(configuration) }
+    ("shift", "1e308"), ("shift", "1e39"), ("shift", "1e-300"), ("shift", "0"), ("shift", "true"),
+    ("base_image_seq_len", "-9223372036854775808"), ("max_image_seq_len", "9223372036854775807"),
+    ("base_shift", "1e308"), ("max_shift", "-1e308"), ("num_train_timesteps", "0"), ("use_karras_sigmas", "true"),
+  ]) func schedulersRefuseWhatIsNoNumberInSinglePrecision(key: String, value: String) {
+    let error = #expect(throws: ModelError.self) { try decode(FlowMatchEulerScheduler.self, "{\"\(key)\": \(value)}") }
+    #expect(error.map { "\($0)" }?.hasPrefix("config.json: '\(key)'") ?? false, "\(error as Any)")
+  }
+
+  @Test(arguments: [
+    ("beta_start", "0"), ("num_train_timesteps", "1"), ("trained_betas", "[0.1]"), ("snr_shift_scale", "-1"),
+    ("_class_name", "\"DDIMScheduler\""), ("prediction_type", "3"),
+  ]) func schedulersOfVideosNameTheFileAndTheKey(key: String, value: String) {
+    let members = ["_class_name": "\"CogVideoXDDIMScheduler\""].merging([key: value]) { $1 }
+    let json = "{\(members.map { "\"\($0)\": \($1)" }.joined(separator: ", "))}"
+    let error = #expect(throws: ModelError.self) { try decode(CogVideoXScheduler.self, json) }
+    #expect(error.map { "\($0)" }?.hasPrefix("config.json: '\(key)'") ?? false, "\(error as Any)")
   }
 
   /// The line that shifts grow on is continued beyond its ends.

@@ -68,7 +68,7 @@ extension Target {
         _ = try load(from: nothing) { AutoencoderKL(config, $0) }
       },
       Target(name: "scheduler-config") { file in
-        let scheduler = try FlowMatchEulerScheduler(decodeJSON(FlowMatchEulerScheduler.Configuration.self, file))
+        let scheduler = try decodeJSON(FlowMatchEulerScheduler.self, file)
         for tokens in [1, 4096, 1 << 24] {
           let shift = scheduler.dynamicShift(imageTokens: tokens)
           _ = try scheduler.schedule(steps: 4, dynamicShift: shift)

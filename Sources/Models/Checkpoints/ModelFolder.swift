@@ -96,5 +96,7 @@ package func decodeJSON<Value: Decodable>(_ type: Value.Type, _ file: MappedFile
     return try JSONDecoder().decode(type, from: file.withBytes { Data($0) })
   } catch let error as DecodingError {
     throw ModelError(path, .badConfig(error.summary))
+  } catch let error as SchedulerError {
+    throw ModelError(path, .badConfig(error.summary))
   }
 }

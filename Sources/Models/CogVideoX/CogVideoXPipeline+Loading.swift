@@ -5,7 +5,7 @@ extension CogVideoXPipeline {
   /// Loads a folder in the diffusers layout, with parts of it replaced by single files, and LoRA files merged. Weights are
   /// mapped, not read.
   ///
-  /// - Throws: `ModelError`, `WeightReport`, `TokenizerError`, `SchedulerError`, `SafetensorsError`, `GGUFError`,
+  /// - Throws: `ModelError`, `WeightReport`, `TokenizerError`, `SafetensorsError`, `GGUFError`,
   ///   `LoRAError`
   public init(_ checkpoint: CogVideoXCheckpoint) throws {
     let folder = checkpoint.folder

@@ -35,8 +35,7 @@ extension FluxPipeline {
         try load(from: weights, allowUnused: T5Encoder.mayStayUnused) { T5Encoder(t5Config, $0) }
       },
       flux: flux, vae: try load(from: vae) { AutoencoderKL(vaeConfig, $0) },
-      scheduler: try FlowMatchEulerScheduler(
-        folder.config("scheduler", as: FlowMatchEulerScheduler.Configuration.self, file: "scheduler_config.json")),
+      scheduler: try folder.config("scheduler", as: FlowMatchEulerScheduler.self, file: "scheduler_config.json"),
       defaults: try PipelineDefaults(folder: folder), weightMemory: memory)
   }
 

@@ -1,5 +1,9 @@
 // What scheduler_config.json says about a flow-matching run.
 
+extension FlowMatchEulerScheduler: Decodable {
+  public init(from decoder: any Decoder) throws { try self.init(Configuration(from: decoder)) }
+}
+
 extension FlowMatchEulerScheduler {
   /// The keys of `scheduler_config.json`; those that are absent have the reference's defaults.
   public struct Configuration: Sendable, Equatable, Decodable {

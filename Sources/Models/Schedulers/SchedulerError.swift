@@ -11,7 +11,9 @@ public struct SchedulerError: Error, Equatable, CustomStringConvertible {
     self.expected = expected
   }
 
-  public var description: String { "scheduler: '\(key)' is \(found); expected \(expected)" }
+  public var description: String { "scheduler: \(summary)" }
+
+  var summary: String { "'\(key)' is \(found); expected \(expected)" }
 
   /// Throws unless a number of steps can be scheduled.
   static func checkSteps(_ steps: Int, atMost limit: Int) throws {

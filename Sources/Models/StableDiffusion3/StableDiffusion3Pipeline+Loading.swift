@@ -26,8 +26,7 @@ extension StableDiffusion3Pipeline {
     self.init(
       text: encoders, sd3: sd3,
       vae: try load(from: vae) { AutoencoderKL(vaeConfig, $0) },
-      scheduler: try FlowMatchEulerScheduler(
-        folder.config("scheduler", as: FlowMatchEulerScheduler.Configuration.self, file: "scheduler_config.json")),
+      scheduler: try folder.config("scheduler", as: FlowMatchEulerScheduler.self, file: "scheduler_config.json"),
       defaults: try PipelineDefaults(folder: folder), weightMemory: memory)
   }
 
