@@ -8,10 +8,15 @@ public struct RunStore: Sendable {
   static let tensorsName = "tensors.safetensors"
   static let requestName = "request.json"
 
-  /// Makes the folder where it does not exist.
-  public init(folder: String) throws {
+  /// - Parameter make: makes a folder and those above it, where they do not exist
+  public init(
+    folder: String,
+    make: (String) throws -> Void = {
+      try FileManager.default.createDirectory(atPath: $0, withIntermediateDirectories: true)
+    }
+  ) throws {
     self.folder = URL(fileURLWithPath: folder).standardizedFileURL.path
-    try FileManager.default.createDirectory(atPath: uploads, withIntermediateDirectories: true)
+    try make(uploads)
   }
 
   private var uploads: String { "\(folder)/uploads" }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Explorer
+import Formats
 import Foundation
 import Synchronization
 
@@ -58,15 +59,17 @@ struct Explore: ParsableCommand {
   private var isLoopback: Bool { address == "::1" || address.hasPrefix("127.") }
 
   func run() throws {
-    let store: RunStore
-    do { store = try RunStore(folder: runs) } catch { throw InputError("--runs \(runs): cannot be made a folder") }
+    let store: RunStore, folders = FileTransaction()  // never committed: what nothing came into goes again
+    do { store = try RunStore(folder: runs, make: folders.makeFolder) } catch {
+      throw InputError("--runs \(runs): cannot be made a folder")
+    }
     let lock = try RunFolder.lock(store.folder)
     let runner = try ExploreRunner(model)
     let server: ExplorerServer
     do {
       server = try ExplorerServer(store: store, executor: runner, host: address, port: port, token: token)
     } catch { throw InputError("--host \(host): expected an IPv4 or IPv6 address such as 127.0.0.1") }
-    try withExtendedLifetime(lock) { try serve(server, runner) }
+    try withExtendedLifetime((folders, lock)) { try serve(server, runner) }
   }
 
   /// Until Ctrl-C.

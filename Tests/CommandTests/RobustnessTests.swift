@@ -131,6 +131,20 @@ import Testing
     }
   }
 
+  /// 192.0.2.1 is no machine's address (RFC 5737).
+  @Test func anExplorerThatCannotStartLeavesNothing() throws {
+    try withFolder { folder in
+      let address = "--host 192.0.2.1 --token 0123456789abcdef"
+      for (line, word) in [("--lora nowhere", "nowhere"), ("--model nowhere", "nowhere"), (address, "192.0.2.1")] {
+        expectRefusal(try shell("$program explore --port 47861 --runs a/b \(line)", in: folder), word)
+        #expect(try contents(folder).isEmpty, "\(line)")
+      }
+      #expect(try shell("mkdir -p a/b; echo x > a/b/notes", in: folder).status == 0)
+      expectRefusal(try shell("$program explore --port 47861 --runs a/b --lora nowhere", in: folder), "nowhere")
+      #expect(try Set(contents(folder).keys) == ["a", "a/b", "a/b/notes"])
+    }
+  }
+
   @Test func aDamagedStateIsNotGoneOnWith() throws {
     try withFolder { folder in
       let line = "$program generate 'a boat' --concepts boat,sea --steps 30 --save-every 0 --output o"
