@@ -4,6 +4,7 @@ public struct ExplorerLimits: Sendable, Encodable {
   public var concepts = 24
   public var conceptBytes = 100
   public var steps = 200
+  public var frames = 200
   /// Pixels along a side of a picture that is made.
   public var side = 2048
   public var samples = 64

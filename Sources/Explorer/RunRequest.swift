@@ -9,7 +9,7 @@ public struct RunRequest: Codable, Sendable, Equatable {
   public var kind: Kind
   public var prompt: String?
   public var concepts: [String]?
-  public var width, height, steps, samples, seed: Int?
+  public var width, height, frames, steps, samples, seed: Int?
   public var noise: Double?
   /// The name of an uploaded picture that a generation starts from: of a video the first frame, else replaced by the share
   /// `strength` of the steps.
@@ -82,6 +82,7 @@ extension RunRequest {
     }
     try most("width", width, limits.side)
     try most("height", height, limits.side)
+    try most("frames", frames, limits.frames)
     try most("steps", steps, limits.steps)
     try most("samples", samples, limits.samples)
     try most("seed", seed, .max, least: 0)
@@ -103,8 +104,8 @@ extension RunRequest {
       if strength != nil, image == nil { throw Refusal("strength is of a picture to start from, and there is none") }
     case .segment:
       if picture == nil { throw Refusal("no picture to segment: upload one first") }
-      if image != nil || strength != nil {
-        throw Refusal("image and strength are of a picture to generate, not of one to segment")
+      if image != nil || strength != nil || frames != nil {
+        throw Refusal("image, strength and frames are of what is generated, not of a picture to segment")
       }
     }
   }
@@ -125,6 +126,7 @@ extension RunRequest {
     add("concepts", concepts.map { $0.map { $0.trimmingCharacters(in: .whitespaces) }.joined(separator: ",") })
     add("width", width)
     add("height", height)
+    add("frames", frames)
     add("steps", steps)
     add("timesteps", timesteps)
     add("seed", seed)

@@ -113,6 +113,8 @@ private struct ModelDescription: Encodable {
   /// What it does with a picture to start from.
   var imageUse: String
   var width, height, steps, sizeMultiple: Int
+  /// Of a video; nil where it makes pictures.
+  var frames: Int?
   var layers: [Int]?
   var noise: Float
   var blocks: [Blocks]
@@ -122,7 +124,6 @@ private struct ModelDescription: Encodable {
 
   init(_ options: ModelOptions, _ pipeline: any DiffusionPipeline) throws {
     var request = GenerationRequest("")
-    request.frames = pipeline.settings.size.frames == 1 ? nil : pipeline.settings.size.frames
     request.standInForImage(pipeline)
     let plan = try pipeline.plan(request), model = pipeline.transformer
     name = options.model
@@ -130,6 +131,7 @@ private struct ModelDescription: Encodable {
     textFamily = model.textFamily
     imageUse = pipeline.settings.imageUse.rawValue
     (width, height, steps) = (plan.size.width, plan.size.height, plan.steps)
+    frames = pipeline.settings.size.frames == 1 ? nil : plan.size.frames
     sizeMultiple = pipeline.sizeMultiple
     layers = pipeline.defaults.layers
     noise = pipeline.defaults.noiseLevel ?? 0.5

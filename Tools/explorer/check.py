@@ -409,6 +409,17 @@ class ImageToVideo(WithServer):
         first, second = [self.file(id, "frames/0000.png") for id in ids]
         self.assertNotEqual(pixels(first), pixels(second))
 
+    def test_a_video_is_as_long_as_was_asked_for(self):
+        usual = self.server.json("GET", "/api/model")[1]["model"]["frames"]
+        wish = {"kind": "generate", "prompt": "a boat", "concepts": ["boat", "sea"], "steps": 1, "image": self.upload(png(48, 32))}
+        status, answer = self.server.json("POST", "/api/runs", {**wish, "frames": 0})
+        self.assertEqual((status, "frames 0" in answer["error"]), (400, True), answer)
+        for wanted in (usual, usual + 8):
+            id = self.server.start(**wish, frames=wanted)
+            self.assertEqual(self.server.finish(id)[0]["state"], "done")
+            self.file(id, "frames/%04d.png" % (wanted - 1))
+            self.assertEqual(self.server.ask("GET", f"/runs/{id}/frames/{wanted:04}.png")[0], 404)
+
 
 class Token(unittest.TestCase):
     def test_other_machines_need_a_token_and_it_is_asked_for(self):

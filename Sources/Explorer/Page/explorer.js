@@ -100,6 +100,7 @@
     if (kind === "generate") {
       origin = await sent(by("start"), origin);
       Object.assign(asked, {steps: number("steps", "steps"), timesteps: text("timesteps"), image: origin || undefined,
+        frames: number("frames", "frames"),
         strength: origin && about.image_use === "noised" ? number("replaced", "share") : undefined});
     } else {
       upload = await sent(by("upload"), upload);
@@ -130,7 +131,7 @@
     const asked = await json("/runs/" + shown + "/request.json").catch(() => null);
     if (!asked) { complain("run " + shown + " was not made here: its settings are in the table below it"); return; }
     for (const radio of document.querySelectorAll("[name=kind]")) radio.checked = radio.value === asked.kind;
-    for (const id of ["prompt", "seed", "steps", "width", "height", "layers", "timesteps", "noise", "samples"]) by(id).value = asked[id] ?? "";
+    for (const id of ["prompt", "seed", "steps", "width", "height", "frames", "layers", "timesteps", "noise", "samples"]) by(id).value = asked[id] ?? "";
     by("method").value = asked.method ?? about.methods[0];
     by("space").value = asked.space ?? "";
     by("save-sites").value = asked.saveSites ?? "";
@@ -375,7 +376,7 @@
     const {model, limits, colors} = await json("/api/model");
     about = {...model, limits, colors, textFamily: model.text_family};
     by("model").textContent = model.name + ", " + model.family + ": " + model.blocks.map(b => b.count + " " + b.family + " blocks").join(", ");
-    for (const [id, value] of [["steps", model.steps], ["width", model.width], ["height", model.height], ["noise", model.noise]])
+    for (const [id, value] of [["steps", model.steps], ["width", model.width], ["height", model.height], ["frames", model.frames ?? ""], ["noise", model.noise]])
       by(id).placeholder = value;
     by("layers").placeholder = model.layers ? model.layers.join(",") : "all";
     for (const name of model.methods) make("option", by("method"), name, {value: name});
@@ -386,6 +387,7 @@
     for (const name of ["text", ...streams.filter(s => s !== "text")]) make("option", by("key"), name);
     by("places").textContent = "Places are named block.layer.stream.point, such as " + about.textFamily + ".0.image.value; * stands for "
       + "anything, 0-2 for a range. Run with and without, and compare the two.";
+    by("frames-row").hidden = !model.frames;
     by("replaced-row").hidden = about.image_use !== "noised";
     if (about.image_use === "firstFrame") by("start-label").textContent = "First frame of the video (PNG or JPEG)";
     chooseIntervention();
