@@ -4,14 +4,24 @@ import Tensor
 ///
 /// Source: `torch.nn.Embedding`.
 public struct Embedding: Sendable {
-  /// `[count, dim]`
-  public var weight: Tensor
+  /// `[count, dim]`, quantised if the checkpoint has it so: only rows that are looked up are unpacked.
+  public var weight: Parameter
 
-  public init(_ count: Int, _ dim: Int, _ w: Weights) { weight = w.tensor("weight", count, dim) }
+  public init(_ count: Int, _ dim: Int, _ w: Weights) { weight = w.matrix("weight", count, dim) }
 
   /// - Parameter ids: `[...]`, each in `0 ..< count`
   /// - Returns: `[..., dim]` in `f32`
   public func callAsFunction(_ ids: Tensor) -> Tensor {
-    weight.take(0, ids.flattened()).converted(to: .f32).reshaped(ids.shape + [weight.shape[1]])
+    let rows = ids.flattened(), dim = weight.shape[1]
+    let taken =
+      switch weight {
+      case .dense(let table): table.take(0, rows).converted(to: .f32)
+      case .quantized(let table):
+        concatenated(
+          rows.converted(to: .i64).scalars(as: Int64.self).map { id in
+            table.dequantized(rows: Int(id)..<Int(id) + 1)
+          }, axis: 0)
+      }
+    return taken.reshaped(ids.shape + [dim])
   }
 }

@@ -5,7 +5,7 @@ import Tensor
 /// Source: diffusers `PatchEmbed` with `pos_embed_max_size` (Stable Diffusion 3).
 public struct PatchEmbedding: Sendable {
   public var projection: Conv2d
-  /// `[maxSize * maxSize, dim]`
+  /// `[maxSize * maxSize, dim]`, as the checkpoint has it: large, and used in part.
   public var positions: Tensor
   public var maxSize: Int
   public var patchSize: Int
@@ -19,7 +19,7 @@ public struct PatchEmbedding: Sendable {
     self.patchSize = patchSize
     // Checkpoints carry the table; a checkpoint without it means the computed one, unless it is no such checkpoint.
     if w.contains("pos_embed") {
-      positions = w.tensor("pos_embed", 1, maxSize * maxSize, dim).converted(to: .f32).squeezed(0)
+      positions = w.tensor("pos_embed", 1, maxSize * maxSize, dim).squeezed(0)
     } else if w.isComplete {
       positions = sinCosPositions2D(dim: dim, gridSize: maxSize, baseSize: sampleSize / patchSize)
     } else {
@@ -35,13 +35,13 @@ public struct PatchEmbedding: Sendable {
     return tokens + croppedPositions(height: patches.shape[2], width: patches.shape[3])
   }
 
-  /// The part of the table for a grid of patches, `[height * width, dim]`.
+  /// The part of the table for a grid of patches, `[height * width, dim]`, `f32`.
   public func croppedPositions(height: Int, width: Int) -> Tensor {
     guard height <= maxSize, width <= maxSize else {
       tensorFailure("PatchEmbedding: a grid of \(height) × \(width) patches, the table has \(maxSize) × \(maxSize)")
     }
     let top = (maxSize - height) / 2, left = (maxSize - width) / 2
     let table = positions.unflattened(0, maxSize, maxSize)
-    return table[top..<(top + height), left..<(left + width)].flattened(from: 0, to: 1)
+    return table[top..<(top + height), left..<(left + width)].converted(to: .f32).flattened(from: 0, to: 1)
   }
 }
