@@ -9,9 +9,6 @@
 enum { strip_positions = 512, strip_columns = 128, strip_bytes = 512 << 10 };
 enum { chunks_per_thread = 4, position_bytes = 64 };
 
-static size_t minimum(size_t a, size_t b) { return a < b ? a : b; }
-static size_t maximum(size_t a, size_t b) { return a > b ? a : b; }
-
 typedef struct {
   const ck_conv_tile_ops *ops;
   const ck_conv_tile_plan *plan;

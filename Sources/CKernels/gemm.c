@@ -8,9 +8,6 @@
 // A slab's packed A may take this many words (32 MB), its chunk's partial sums this many (half of a 2 MB L2 cache).
 enum { max_packed_words = 8 << 20, max_partial_words = 128 << 10, max_slab_rows = 512 };
 
-static size_t minimum(size_t a, size_t b) { return a < b ? a : b; }
-static size_t maximum(size_t a, size_t b) { return a > b ? a : b; }
-
 typedef struct {
   const ck_gemm_ops *ops;
   const ck_gemm_plan *plan;

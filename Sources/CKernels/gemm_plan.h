@@ -99,6 +99,8 @@ bool ck_conv_run_tiles(const ck_conv_tile_ops *ops, const ck_conv_args *args);
 // Below this many multiply-adds a chunk is not worth handing to another thread.
 enum { ck_gemm_minimum_chunk = 1 << 18 };
 
+static inline size_t minimum(size_t a, size_t b) { return a < b ? a : b; }
+static inline size_t maximum(size_t a, size_t b) { return a > b ? a : b; }
 static inline size_t ck_gemm_ceil_div(size_t a, size_t b) { return (a + b - 1) / b; }
 // First row of a tile: rows are dealt out evenly, so that 9 rows are 5 + 4 and not 8 + 1.
 static inline size_t ck_gemm_tile_start(const ck_gemm_plan *plan, size_t tile) {

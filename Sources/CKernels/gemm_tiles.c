@@ -9,9 +9,6 @@ enum { max_packed_words = 8 << 20, max_sum_words = 192 << 10, max_slab_rows = 10
 // Multiply-adds that are worth handing to another thread; 16 rows take as long as one.
 enum { minimum_chunk = 1 << 21 };
 
-static size_t minimum(size_t a, size_t b) { return a < b ? a : b; }
-static size_t maximum(size_t a, size_t b) { return a > b ? a : b; }
-
 typedef struct {
   const ck_gemm_tile_ops *ops;
   const ck_gemm_plan *plan;
