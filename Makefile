@@ -122,7 +122,7 @@ bench-scoring: setup
 
 peer-check:
 	@$(PEER_PYTHON) -c 'import torch, numpy, safetensors' 2>/dev/null || { \
-	  echo "PyTorch was not found by PEER_PYTHON=$(PEER_PYTHON). To make an environment for it (some 1 GB):" >&2; \
+	  echo "PyTorch was not found by PEER_PYTHON=$(PEER_PYTHON). To make an environment for it (some GB, less with PyTorch's CPU build installed first):" >&2; \
 	  echo "  python3 -m venv peer-venv" >&2; \
 	  echo "  peer-venv/bin/pip install -r Benchmarks/peers/requirements.txt" >&2; \
 	  echo "  make bench-peers PEER_PYTHON=peer-venv/bin/python" >&2; \
