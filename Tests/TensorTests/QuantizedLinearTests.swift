@@ -70,7 +70,7 @@ import Testing
   @Test(arguments: Kernels.available, [DType.f32, .bf16, .f16])
   func fewRowsHaveTheBitsTheyHaveAmongMany(_ kernels: Kernels, _ dtype: DType) {
     var numbers = TestNumbers(seed: 7)
-    for (depth, columns) in [(1, 3), (31, 9), (193, 17), (391, 49), (400, 8)] {
+    for (depth, columns) in [(1, 3), (31, 9), (193, 17), (391, 49), (400, 8), (583, 17), (960, 5), (1153, 33)] {
       let x = numbers.tensor(40, depth), weight = numbers.tensor(columns, depth, dtype: dtype)
       let all = Kernels.with(kernels) { Tensor.linear(x, weight: weight) }
       for rows in 1...17 {
