@@ -82,15 +82,15 @@ import Testing
     #expect(refused > 500)
   }
 
-  @Test func largeHeaderParsesInMilliseconds() throws {
-    let entries = (0..<2000).map {
+  @Test func everyEntryOfALargeHeaderIsFound() throws {
+    let entries = (0..<20_000).map {
       #""blocks.\#($0).attn.to_q.weight":{"dtype":"BF16","shape":[1,1],"data_offsets":[\#($0 * 2),\#($0 * 2 + 2)]}"#
     }
-    let file = Self.file("{\(entries.joined(separator: ","))}", data: 4000)
-    let clock = ContinuousClock()
-    let times = try (0..<5).map { _ in try clock.measure { _ = try SafetensorsFile(file) } }
-    let fastest = times.min()
-    #expect(try #require(fastest) < .milliseconds(50))
+    let file = try SafetensorsFile(Self.file("{\(entries.joined(separator: ","))}", data: 40_000))
+    #expect(Set(file.names) == Set((0..<20_000).map { "blocks.\($0).attn.to_q.weight" }))
+    for index in [0, 9_999, 19_999] {
+      #expect(try file.tensor("blocks.\(index).attn.to_q.weight").shape == [1, 1])
+    }
   }
 
   @Test func missingFileIsNamed() {
