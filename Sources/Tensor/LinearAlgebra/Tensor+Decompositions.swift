@@ -18,12 +18,18 @@ extension Tensor {
   /// - Parameter full: whether `u` and `vTransposed` are square
   public func svd(full: Bool = false) throws(LinearAlgebraError) -> SingularValueDecomposition {
     let x = forLAPACK("svd")
-    return try x.dtype == .f64 ? x.svd(Double.self, full) : x.svd(Float.self, full)
+    guard x.isTall("svd") else { return try x.dtype == .f64 ? x.svd(Double.self, full) : x.svd(Float.self, full) }
+    do {
+      let turned = try x.transposed().svd(full: full)
+      return SingularValueDecomposition(
+        u: turned.vTransposed.transposed(), singularValues: turned.singularValues, vTransposed: turned.u.transposed())
+    } catch { throw error.ofTheTransposed }
   }
 
   /// The singular values alone, descending, `[…, min(rows, columns)]`.
   public func singularValues() throws(LinearAlgebraError) -> Tensor {
     let x = forLAPACK("singularValues")
+    if x.isTall("singularValues") { do { return try x.transposed().singularValues() } catch { throw error.ofTheTransposed } }
     return try x.dtype == .f64 ? x.singularValues(Double.self) : x.singularValues(Float.self)
   }
 
@@ -84,6 +90,22 @@ extension Tensor {
   public func cholesky() throws(LinearAlgebraError) -> Tensor {
     let x = forLAPACK("cholesky")
     return try x.dtype == .f64 ? x.cholesky(Double.self) : x.cholesky(Float.self)
+  }
+}
+
+extension Tensor {
+  // LAPACK sees the transpose, and is faster where that has more rows than columns: up to twice for a narrow matrix.
+  fileprivate func isTall(_ routine: String) -> Bool {
+    let (rows, columns) = matrixShape(routine)
+    return rows > columns
+  }
+}
+
+extension LinearAlgebraError {
+  // What is wrong with a matrix, said of its transpose.
+  fileprivate var ofTheTransposed: LinearAlgebraError {
+    guard case .notFinite(let row, let column) = reason else { return self }
+    return LinearAlgebraError(routine: routine, matrix: matrix, reason: .notFinite(row: column, column: row))
   }
 }
 
