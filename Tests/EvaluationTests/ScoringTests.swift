@@ -231,7 +231,8 @@ private struct VideoRun {
   }
 
   @Test(arguments: [
-    (#"{"layer": [1]}"#, "'layer' means nothing"), (#"{"noise": [1.5]}"#, "noise 1.5"), (#"{"draws": 0}"#, "draws 0"),
+    (#"{"layer": [1]}"#, "'layer': no such key; there are "), (#"{"noise": [1.5]}"#, "noise 1.5"),
+    (#"{"draws": 0}"#, "draws 0"),
     (#"{"metrics": []}"#, "metrics"), (#"{"metrics": ["iuo"]}"#, "iuo"), (#"{"layers": []}"#, "layers"),
     (#"{"labelSize": 0}"#, "labelSize 0"), ("{", "JSON"),
   ])

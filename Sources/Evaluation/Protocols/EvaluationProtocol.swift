@@ -149,7 +149,7 @@ public struct EvaluationProtocol: Sendable, Equatable, Codable {
     if let stray = all.allKeys.first(where: { CodingKeys(stringValue: $0.stringValue) == nil }) {
       let known = CodingKeys.allCases.map(\.rawValue).joined(separator: ", ")
       throw DecodingError.dataCorrupted(
-        .init(codingPath: [stray], debugDescription: "'\(stray.stringValue)' means nothing here; there are \(known)"))
+        .init(codingPath: [stray], debugDescription: "no such key; there are \(known)"))
     }
     let values = try decoder.container(keyedBy: CodingKeys.self)
     func read<Value: Decodable>(_ value: inout Value, _ key: CodingKeys) throws {

@@ -30,7 +30,7 @@ extension KeyedDecodingContainer {
       value = try decode(Int.self, forKey: key)
     }
     guard range.contains(value) else {
-      throw corrupted(key, "is \(value), expected \(range.lowerBound) to \(range.upperBound)")
+      throw corrupted(key, "\(value), expected \(range.lowerBound) to \(range.upperBound)")
     }
     return value
   }
@@ -40,7 +40,7 @@ extension KeyedDecodingContainer {
     // Decoded as Double, for a Float may come as infinity from a number that it has no room for.
     let value = try decodeIfPresent(Double.self, forKey: key) ?? Double(fallback)
     guard range.contains(Float(value)) else {
-      throw corrupted(key, "is \(value), expected \(range.lowerBound) to \(range.upperBound)")
+      throw corrupted(key, "\(value), expected \(range.lowerBound) to \(range.upperBound)")
     }
     return Float(value)
   }
@@ -57,16 +57,17 @@ extension KeyedDecodingContainer {
     }
     guard count.contains(list.count) else {
       let expected = count.count == 1 ? "\(count.lowerBound)" : "\(count.lowerBound) to \(count.upperBound)"
-      throw corrupted(key, "has \(list.count) entries, expected \(expected)")
+      throw corrupted(key, "\(list.count) entries, expected \(expected)")
     }
     if let wrong = list.first(where: { !range.contains($0) }) {
-      throw corrupted(key, "has an entry \(wrong), expected \(range.lowerBound) to \(range.upperBound)")
+      throw corrupted(key, "entry \(wrong), expected \(range.lowerBound) to \(range.upperBound)")
     }
     return list
   }
 
+  /// `text` says what was found and what was expected; the error's `summary` names the key.
   func corrupted(_ key: Key, _ text: String) -> DecodingError {
-    .dataCorrupted(.init(codingPath: codingPath + [key], debugDescription: "\(key.stringValue) \(text)"))
+    .dataCorrupted(.init(codingPath: codingPath + [key], debugDescription: text))
   }
 }
 

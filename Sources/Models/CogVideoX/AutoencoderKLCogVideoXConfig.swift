@@ -85,7 +85,7 @@ public struct AutoencoderKLCogVideoXConfig: Sendable, Decodable, Equatable {
     else {
       throw values.corrupted(
         .temporalCompressionRatio,
-        "is not a power of 2 that \(blockOutChannels.count) levels can give")
+        "\(temporalCompressionRatio) is not a power of 2 that \(blockOutChannels.count) levels can give")
     }
   }
 }

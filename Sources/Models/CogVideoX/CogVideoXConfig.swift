@@ -106,7 +106,7 @@ extension CogVideoXConfig {
     temporalCompressionRatio = try size(.temporalCompressionRatio, 64, 4)
     let usesRotary = try flag(.usesRotary, false), usesLearned = try flag(.usesLearned, false)
     guard usesRotary || !usesLearned else {
-      throw values.corrupted(.usesLearned, "is true without use_rotary_positional_embeddings, which no model has")
+      throw values.corrupted(.usesLearned, "true without use_rotary_positional_embeddings, which no model has")
     }
     positions = usesLearned ? .rotaryAndLearned : usesRotary ? .rotary : .sinCos
     attentionBias = try flag(.attentionBias, true)
