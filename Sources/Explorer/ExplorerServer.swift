@@ -43,10 +43,21 @@ public struct ExplorerServer: Sendable {
     server = HTTPServer(config: configuration, handler: answering)
   }
 
+  /// Why the server does not listen, in the system's words.
+  public struct Failure: Error, CustomStringConvertible {
+    public let description: String
+  }
+
   /// Listens until the task is cancelled.
+  ///
+  /// - Throws: `Failure` where the address cannot be had
   public func run() async throws {
     try await withThrowingTaskGroup(of: Void.self) { group in
-      group.addTask { try await server.run() }
+      group.addTask {
+        do { try await server.run() } catch SocketError.failed(_, _, let message) {
+          throw Failure(description: message)
+        }
+      }
       group.addTask {
         while true {
           try await Task.sleep(for: .seconds(10))

@@ -29,7 +29,9 @@ extension Tensor {
   /// The singular values alone, descending, `[…, min(rows, columns)]`.
   public func singularValues() throws(LinearAlgebraError) -> Tensor {
     let x = forLAPACK("singularValues")
-    if x.isTall("singularValues") { do { return try x.transposed().singularValues() } catch { throw error.ofTheTransposed } }
+    if x.isTall("singularValues") {
+      do { return try x.transposed().singularValues() } catch { throw error.ofTheTransposed }
+    }
     return try x.dtype == .f64 ? x.singularValues(Double.self) : x.singularValues(Float.self)
   }
 
