@@ -9,7 +9,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -177,19 +176,6 @@ static void scratch_destroy(void *argument) {
   for (int slot = 0; slot < ck_scratch_slots; slot++) free(scratch->base[slot]);
   free(scratch);
 }
-// Long scratch lies on big pages where the system has them: a product walks through more small ones than an address
-// cache holds.
-enum { page = 4096, big_page = 2 << 20 };
-static void *scratch_allocate(size_t bytes, size_t *allocated) {
-  const size_t unit = bytes >= big_page ? big_page : page;
-  *allocated = (bytes + unit - 1) / unit * unit;
-  void *base = aligned_alloc(unit, *allocated);
-#ifdef MADV_HUGEPAGE
-  if (base && unit == big_page) madvise(base, *allocated, MADV_HUGEPAGE);
-#endif
-  return base;
-}
-
 static void scratch_make_key(void) { pthread_key_create(&scratch_key, scratch_destroy); }
 
 void *ck_scratch(unsigned slot, size_t bytes) {
@@ -203,8 +189,9 @@ void *ck_scratch(unsigned slot, size_t bytes) {
   }
   if (scratch->bytes[slot] < bytes) {
     free(scratch->base[slot]);
-    scratch->base[slot] = scratch_allocate(bytes, &scratch->bytes[slot]);
-    if (!scratch->base[slot]) scratch->bytes[slot] = 0;
+    const size_t rounded = (bytes + 4095) / 4096 * 4096;
+    scratch->base[slot] = aligned_alloc(4096, rounded);
+    scratch->bytes[slot] = scratch->base[slot] ? rounded : 0;
   }
   return scratch->base[slot];
 }
