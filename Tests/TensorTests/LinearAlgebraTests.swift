@@ -8,6 +8,9 @@ import Testing
   static let dtypes = [DType.f32, .f64]
   static let shapes = [
     [1, 1], [4, 4], [7, 3], [3, 7], [2, 5, 4], [2, 3, 6, 6], [1, 40, 33], [2, 0, 3], [3, 0],
+    // Beyond what is left to LAPACK's drivers: one block of reflections and more, one stripe and more, square, tall
+    // enough for QR first, wide.
+    [65, 64], [400, 12], [12, 400], [130, 129], [2, 150, 70], [70, 150], [260, 140],
   ]
 
   static func random(_ shape: [Int], _ dtype: DType, seed: UInt64 = 1) -> Tensor {
@@ -42,7 +45,7 @@ import Testing
     }
   }
 
-  @Test(arguments: [[0], [1], [5], [2, 17], [3, 2, 6]], dtypes)
+  @Test(arguments: [[0], [1], [5], [2, 17], [3, 2, 6], [65], [2, 129], [300]], dtypes)
   func eigenvectorsAreScaledByTheirValues(_ shape: [Int], _ dtype: DType) throws {
     let n = shape[shape.count - 1], half = Self.random(shape + [n], .f64).scalars(as: Double.self)
     let square = Tensor(scalars: half, shape: shape + [n])
@@ -52,6 +55,41 @@ import Testing
     expectClose(product(eigen.vectors.transposed(), eigen.vectors), identity(like: eigen.vectors), tolerance(dtype))
     for row in rows(eigen.values) { #expect(row == row.sorted()) }
     expectClose(try x.symmetricEigenvalues(), eigen.values, tolerance(dtype))
+  }
+
+  /// Where eigenvalues are equal, or vectors end within a block, merging leaves out some, most or all.
+  @Test(arguments: dtypes) func eigenvectorsOfSpecialMatricesAreOrthonormalToo(_ dtype: DType) throws {
+    let n = 270, identity = Tensor(identity: n, dtype: .f64), few = Self.random([n, 5], .f64)
+    var block = Tensor(zeros: [n, n], dtype: .f64), cornered = identity
+    block[..<140, ..<140] = Self.random([140, 140], .f64)
+    cornered[135..., 135...] = Self.random([135, 135], .f64)
+    let factors = Tensor((0..<n).map { Float(pow(10, -Double($0) / 20)) })
+    let graded = Self.random([n, n], .f64) * factors.converted(to: .f64)
+    let beside = Tensor((0..<n * n).map { $0 % n == $0 / n + 1 ? -2 : 0 }, shape: [n, n])
+    let chain = identity * 2 + beside.converted(to: .f64)
+    let zeros = Tensor(zeros: [n, n], dtype: .f64), ones = Tensor(ones: [n, n], dtype: .f64)
+    for matrix in [zeros, identity, ones, product(few, few.transposed()), block, cornered, graded, chain] {
+      let x = ((matrix + matrix.transposed()) * 0.5).converted(to: dtype), eigen = try x.symmetricEigen()
+      // Of n equal elements the largest eigenvalue is n times as large as any.
+      let norm = max(1, rows(eigen.values)[0].map { abs($0) }.max() ?? 0)
+      let close = Tolerance(absolute: norm * (dtype == .f64 ? 1e-13 : 1e-5))
+      expectClose(product(x, eigen.vectors), columnsScaled(eigen.vectors, eigen.values), close)
+      expectClose(product(eigen.vectors.transposed(), eigen.vectors), identity, tolerance(dtype))
+      expectClose(try x.symmetricEigenvalues(), eigen.values, close)
+    }
+  }
+
+  @Test(arguments: [-110, -40, 40, 110]) func powersOfTwoPassThrough(_ power: Int) throws {
+    let scale = Float(sign: .plus, exponent: power, significand: 1)
+    for shape in [[90, 70], [70, 90], [200, 80], [500, 12]] {
+      let x = Self.random(shape, .f32), plain = try x.svd(), scaled = try (x * scale).svd()
+      #expect(scaled.u.floats == plain.u.floats && scaled.vTransposed.floats == plain.vTransposed.floats)
+      #expect(scaled.singularValues.floats == (plain.singularValues * scale).floats)
+    }
+    let half = Self.random([150, 150], .f32), x = half + half.transposed()
+    let plain = try x.symmetricEigen(), scaled = try (x * scale).symmetricEigen()
+    #expect(scaled.vectors.floats == plain.vectors.floats)
+    #expect(scaled.values.floats == (plain.values * scale).floats)
   }
 
   @Test(arguments: dtypes) func eigenvaluesOfAnyMatrixAreTheRootsOfItsPolynomial(_ dtype: DType) throws {
@@ -68,6 +106,8 @@ import Testing
   }
 
   @Test func onlyTheLowerTriangleIsRead() throws {
+    let large = Self.random([80, 80], .f32), mirrored = large.tril() + large.tril(-1).transposed()
+    #expect(try large.symmetricEigen().vectors.floats == mirrored.symmetricEigen().vectors.floats)
     let symmetric = Tensor([4, 1, 1, 3], shape: [2, 2]), lower = Tensor([4, 9, 1, 3], shape: [2, 2])
     #expect(try lower.symmetricEigenvalues().floats == symmetric.symmetricEigenvalues().floats)
     #expect(try lower.cholesky().floats == symmetric.cholesky().floats)

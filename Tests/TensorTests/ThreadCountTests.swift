@@ -25,4 +25,21 @@ import Testing
       #expect(results() == single, "\(threads) threads")
     }
   }
+
+  @Test func changesNoDecomposition() throws {
+    let x = Naive.tensor(320, 150), square = Naive.tensor(300, 300)
+    let results = {
+      let svd = try x.svd(), direct = try square.svd(), qr = try x.qr(), eigen = try square.symmetricEigen()
+      let all = [svd.u, svd.singularValues, svd.vTransposed, direct.u, qr.q, qr.r, eigen.values, eigen.vectors]
+      return all.map(\.bytes)
+    }
+    let before = Threads.count
+    defer { Threads.count = before }
+    Threads.count = 1
+    let single = try results()
+    for threads in [2, 3, 7] {
+      Threads.count = threads
+      #expect(try results() == single, "\(threads) threads")
+    }
+  }
 }

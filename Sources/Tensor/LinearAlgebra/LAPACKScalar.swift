@@ -5,17 +5,46 @@ import COpenBLAS
 protocol LAPACKScalar: TensorScalar, BinaryFloatingPoint {
   typealias Pointer = UnsafeMutablePointer<Self>
 
+  /// Infinite or NaN where an element is; 0 of none.
+  static func largestMagnitude(_ a: UnsafePointer<Self>, _ count: Int) -> Self
   /// `A = U S Vᵀ`; `job` is `A` (full), `S` (reduced) or `N` (values only).
   static func gesdd(
     _ job: Character, _ m: Int, _ n: Int, _ a: Pointer, _ s: Pointer, _ u: Pointer, _ ldu: Int, _ vt: Pointer,
     _ ldvt: Int
   ) -> Int32
-  /// Eigenvalues `w` of a symmetric matrix, of which the upper triangle is read; vectors in `a` when `job` is `V`.
+  /// `A = Q B Pᵀ` with more rows than columns, or as many, and the two diagonals of `B` in `d` and `e`.
+  static func gebrd(
+    _ m: Int, _ n: Int, _ a: Pointer, _ lda: Int, _ d: Pointer, _ e: Pointer, _ tauQ: Pointer, _ tauP: Pointer
+  ) -> Int32
+  /// `B = U S Vᵀ` with the two diagonals of `B` in `d` and `e`, and `S` in `d` afterwards.
+  static func bdsdc(
+    _ n: Int, _ d: Pointer, _ e: Pointer, _ u: Pointer, _ ldu: Int, _ vt: Pointer, _ ldvt: Int
+  ) -> Int32
+  /// Eigenvalues `w` of a symmetric matrix, of which the lower triangle is read; vectors in `a` when `job` is `V`.
   static func syevd(_ job: Character, _ n: Int, _ a: Pointer, _ w: Pointer) -> Int32
+  /// `A = Q T Qᵀ` of a symmetric matrix, of which the lower triangle is read, with the diagonals of `T` in `d` and `e`.
+  static func sytrd(_ n: Int, _ a: Pointer, _ d: Pointer, _ e: Pointer, _ tau: Pointer) -> Int32
+  /// Eigenvalues in `d` and vectors of the symmetric matrix with the diagonals `d` and `e`.
+  static func stedc(_ n: Int, _ d: Pointer, _ e: Pointer, _ z: Pointer, _ ldz: Int) -> Int32
+  /// Leaves out what two sets of eigenvalues, of `n1` and `n - n1`, need not be merged for; `k` are left. Names of the
+  /// parameters and what they hold are LAPACK's.
+  static func laed2(
+    _ k: inout Int32, _ n: Int, _ n1: Int, _ d: Pointer, _ q: Pointer, _ ldq: Int,
+    _ indxq: UnsafeMutablePointer<Int32>, _ rho: inout Self, _ z: Pointer, _ dlamda: Pointer, _ w: Pointer,
+    _ q2: Pointer, _ indx: UnsafeMutablePointer<Int32>, _ indxc: UnsafeMutablePointer<Int32>,
+    _ indxp: UnsafeMutablePointer<Int32>, _ coltyp: UnsafeMutablePointer<Int32>
+  ) -> Int32
+  /// Root `index` of `1 + ρ Σ z² / (d - x)`, and `d - x`.
+  static func laed4(
+    _ n: Int, _ index: Int, _ d: UnsafePointer<Self>, _ z: UnsafePointer<Self>, _ delta: Pointer, _ rho: Self,
+    _ root: Pointer
+  ) -> Int32
   /// Eigenvalues of any square matrix, real and imaginary parts.
   static func geev(_ n: Int, _ a: Pointer, _ real: Pointer, _ imaginary: Pointer) -> Int32
-  static func geqrf(_ m: Int, _ n: Int, _ a: Pointer, _ tau: Pointer) -> Int32
+  static func geqrf(_ m: Int, _ n: Int, _ a: Pointer, _ lda: Int, _ tau: Pointer) -> Int32
   static func orgqr(_ m: Int, _ n: Int, _ k: Int, _ a: Pointer, _ tau: Pointer) -> Int32
+  /// The inverse of an upper triangle.
+  static func trtri(_ n: Int, _ a: Pointer) -> Int32
   /// `A = Uᵀ U`, of the upper triangle.
   static func potrf(_ n: Int, _ a: Pointer) -> Int32
   static func getrf(_ n: Int, _ a: Pointer, _ pivots: UnsafeMutablePointer<Int32>) -> Int32
@@ -28,24 +57,50 @@ protocol LAPACKScalar: TensorScalar, BinaryFloatingPoint {
     _ m: Int, _ n: Int, _ columns: Int, _ a: Pointer, _ b: Pointer, _ s: Pointer, _ rcond: Double,
     _ rank: inout Int32
   ) -> Int32
-  /// `C = op(A) op(B)` of row-major matrices, `C` `[m, n]`, inner extent `k`.
+  /// `C = α op(A) op(B) + β C`, `C` `[m, n]`, inner extent `k`.
+  static func gemm(
+    _ layout: CBLAS_LAYOUT, _ a: CBLAS_TRANSPOSE, _ b: CBLAS_TRANSPOSE, _ m: Int, _ n: Int, _ k: Int, _ alpha: Self,
+    _ aPointer: UnsafePointer<Self>, _ lda: Int, _ bPointer: UnsafePointer<Self>, _ ldb: Int, _ beta: Self,
+    _ c: Pointer, _ ldc: Int)
+  /// `B = op(A) B` with triangular `A` and `B` `[m, n]`.
+  static func trmm(
+    _ layout: CBLAS_LAYOUT, _ triangle: CBLAS_UPLO, _ transpose: CBLAS_TRANSPOSE, _ m: Int, _ n: Int,
+    _ a: UnsafePointer<Self>, _ lda: Int, _ b: Pointer, _ ldb: Int)
+}
+
+extension LAPACKScalar {
+  /// `C = op(A) op(B)` of row-major matrices without gaps, `C` `[m, n]`, inner extent `k`.
   static func gemm(
     _ transposeA: Bool, _ transposeB: Bool, _ m: Int, _ n: Int, _ k: Int, _ a: UnsafePointer<Self>,
-    _ b: UnsafePointer<Self>, _ c: Pointer)
+    _ b: UnsafePointer<Self>, _ c: Pointer
+  ) {
+    gemm(
+      CblasRowMajor, transposeA ? CblasTrans : CblasNoTrans, transposeB ? CblasTrans : CblasNoTrans, m, n, k, 1, a,
+      transposeA ? m : k, b, transposeB ? k : n, 0, c, n)
+  }
 }
 
 extension Character {
   fileprivate var lapack: CChar { CChar(asciiValue ?? 0) }
 }
 
+// LAPACK's letters.
+private let none = Character("N").lapack, upper = Character("U").lapack, lower = Character("L").lapack
+private let dense = Character("I").lapack, transposed = Character("T").lapack
+
 extension Int {
   /// A leading dimension: at least 1 even of an empty matrix.
   fileprivate var leading: Int32 { Int32(Swift.max(1, self)) }
 }
 
-private func transposition(_ transpose: Bool) -> CBLAS_TRANSPOSE { transpose ? CblasTrans : CblasNoTrans }
-
 extension Float: LAPACKScalar {
+  static func largestMagnitude(_ a: UnsafePointer<Float>, _ count: Int) -> Float {
+    // As integers magnitudes are ordered as they are, with NaN on top, and their maximum takes one instruction.
+    var largest: UInt32 = 0
+    for index in 0..<count { largest = max(largest, a[index].magnitude.bitPattern) }
+    return Float(bitPattern: largest)
+  }
+
   static func gesdd(
     _ job: Character, _ m: Int, _ n: Int, _ a: Pointer, _ s: Pointer, _ u: Pointer, _ ldu: Int, _ vt: Pointer,
     _ ldvt: Int
@@ -54,25 +109,68 @@ extension Float: LAPACKScalar {
       LAPACK_COL_MAJOR, job.lapack, Int32(m), Int32(n), a, m.leading, s, u, ldu.leading, vt, ldvt.leading)
   }
 
+  static func gebrd(
+    _ m: Int, _ n: Int, _ a: Pointer, _ lda: Int, _ d: Pointer, _ e: Pointer, _ tauQ: Pointer, _ tauP: Pointer
+  ) -> Int32 {
+    LAPACKE_sgebrd(LAPACK_COL_MAJOR, Int32(m), Int32(n), a, lda.leading, d, e, tauQ, tauP)
+  }
+
+  static func bdsdc(
+    _ n: Int, _ d: Pointer, _ e: Pointer, _ u: Pointer, _ ldu: Int, _ vt: Pointer, _ ldvt: Int
+  ) -> Int32 {
+    LAPACKE_sbdsdc(LAPACK_COL_MAJOR, upper, dense, Int32(n), d, e, u, ldu.leading, vt, ldvt.leading, nil, nil)
+  }
+
   static func syevd(_ job: Character, _ n: Int, _ a: Pointer, _ w: Pointer) -> Int32 {
-    LAPACKE_ssyevd(LAPACK_COL_MAJOR, job.lapack, Character("U").lapack, Int32(n), a, n.leading, w)
+    LAPACKE_ssyevd(LAPACK_COL_MAJOR, job.lapack, lower, Int32(n), a, n.leading, w)
+  }
+
+  static func sytrd(_ n: Int, _ a: Pointer, _ d: Pointer, _ e: Pointer, _ tau: Pointer) -> Int32 {
+    LAPACKE_ssytrd(LAPACK_COL_MAJOR, lower, Int32(n), a, n.leading, d, e, tau)
+  }
+
+  static func stedc(_ n: Int, _ d: Pointer, _ e: Pointer, _ z: Pointer, _ ldz: Int) -> Int32 {
+    LAPACKE_sstedc(LAPACK_COL_MAJOR, dense, Int32(n), d, e, z, ldz.leading)
+  }
+
+  static func laed2(
+    _ k: inout Int32, _ n: Int, _ n1: Int, _ d: Pointer, _ q: Pointer, _ ldq: Int,
+    _ indxq: UnsafeMutablePointer<Int32>, _ rho: inout Float, _ z: Pointer, _ dlamda: Pointer, _ w: Pointer,
+    _ q2: Pointer, _ indx: UnsafeMutablePointer<Int32>, _ indxc: UnsafeMutablePointer<Int32>,
+    _ indxp: UnsafeMutablePointer<Int32>, _ coltyp: UnsafeMutablePointer<Int32>
+  ) -> Int32 {
+    var n = Int32(n), n1 = Int32(n1), ldq = ldq.leading, info: Int32 = 0
+    slaed2_(&k, &n, &n1, d, q, &ldq, indxq, &rho, z, dlamda, w, q2, indx, indxc, indxp, coltyp, &info)
+    return info
+  }
+
+  static func laed4(
+    _ n: Int, _ index: Int, _ d: UnsafePointer<Float>, _ z: UnsafePointer<Float>, _ delta: Pointer, _ rho: Float,
+    _ root: Pointer
+  ) -> Int32 {
+    var n = Int32(n), index = Int32(index + 1), rho = rho, info: Int32 = 0
+    slaed4_(&n, &index, d, z, delta, &rho, root, &info)
+    return info
   }
 
   static func geev(_ n: Int, _ a: Pointer, _ real: Pointer, _ imaginary: Pointer) -> Int32 {
-    let none = Character("N").lapack
-    return LAPACKE_sgeev(LAPACK_COL_MAJOR, none, none, Int32(n), a, n.leading, real, imaginary, nil, 1, nil, 1)
+    LAPACKE_sgeev(LAPACK_COL_MAJOR, none, none, Int32(n), a, n.leading, real, imaginary, nil, 1, nil, 1)
   }
 
-  static func geqrf(_ m: Int, _ n: Int, _ a: Pointer, _ tau: Pointer) -> Int32 {
-    LAPACKE_sgeqrf(LAPACK_COL_MAJOR, Int32(m), Int32(n), a, m.leading, tau)
+  static func geqrf(_ m: Int, _ n: Int, _ a: Pointer, _ lda: Int, _ tau: Pointer) -> Int32 {
+    LAPACKE_sgeqrf(LAPACK_COL_MAJOR, Int32(m), Int32(n), a, lda.leading, tau)
   }
 
   static func orgqr(_ m: Int, _ n: Int, _ k: Int, _ a: Pointer, _ tau: Pointer) -> Int32 {
     LAPACKE_sorgqr(LAPACK_COL_MAJOR, Int32(m), Int32(n), Int32(k), a, m.leading, tau)
   }
 
+  static func trtri(_ n: Int, _ a: Pointer) -> Int32 {
+    LAPACKE_strtri(LAPACK_COL_MAJOR, upper, none, Int32(n), a, n.leading)
+  }
+
   static func potrf(_ n: Int, _ a: Pointer) -> Int32 {
-    LAPACKE_spotrf(LAPACK_COL_MAJOR, Character("U").lapack, Int32(n), a, n.leading)
+    LAPACKE_spotrf(LAPACK_COL_MAJOR, upper, Int32(n), a, n.leading)
   }
 
   static func getrf(_ n: Int, _ a: Pointer, _ pivots: UnsafeMutablePointer<Int32>) -> Int32 {
@@ -87,7 +185,7 @@ extension Float: LAPACKScalar {
     _ n: Int, _ columns: Int, _ a: Pointer, _ pivots: UnsafeMutablePointer<Int32>, _ b: Pointer
   ) -> Int32 {
     LAPACKE_sgetrs(
-      LAPACK_COL_MAJOR, Character("T").lapack, Int32(n), Int32(columns), a, n.leading, pivots, b, n.leading)
+      LAPACK_COL_MAJOR, transposed, Int32(n), Int32(columns), a, n.leading, pivots, b, n.leading)
   }
 
   static func gelsd(
@@ -100,16 +198,32 @@ extension Float: LAPACKScalar {
   }
 
   static func gemm(
-    _ transposeA: Bool, _ transposeB: Bool, _ m: Int, _ n: Int, _ k: Int, _ a: UnsafePointer<Float>,
-    _ b: UnsafePointer<Float>, _ c: Pointer
+    _ layout: CBLAS_LAYOUT, _ a: CBLAS_TRANSPOSE, _ b: CBLAS_TRANSPOSE, _ m: Int, _ n: Int, _ k: Int, _ alpha: Float,
+    _ aPointer: UnsafePointer<Float>, _ lda: Int, _ bPointer: UnsafePointer<Float>, _ ldb: Int, _ beta: Float,
+    _ c: Pointer, _ ldc: Int
   ) {
     cblas_sgemm(
-      CblasRowMajor, transposition(transposeA), transposition(transposeB), Int32(m), Int32(n), Int32(k), 1, a,
-      (transposeA ? m : k).leading, b, (transposeB ? k : n).leading, 0, c, n.leading)
+      layout, a, b, Int32(m), Int32(n), Int32(k), alpha, aPointer, lda.leading, bPointer, ldb.leading, beta, c,
+      ldc.leading)
+  }
+
+  static func trmm(
+    _ layout: CBLAS_LAYOUT, _ triangle: CBLAS_UPLO, _ transpose: CBLAS_TRANSPOSE, _ m: Int, _ n: Int,
+    _ a: UnsafePointer<Float>, _ lda: Int, _ b: Pointer, _ ldb: Int
+  ) {
+    cblas_strmm(
+      layout, CblasLeft, triangle, transpose, CblasNonUnit, Int32(m), Int32(n), 1, a, lda.leading, b, ldb.leading)
   }
 }
 
 extension Double: LAPACKScalar {
+  static func largestMagnitude(_ a: UnsafePointer<Double>, _ count: Int) -> Double {
+    // As integers magnitudes are ordered as they are, with NaN on top, and their maximum takes one instruction.
+    var largest: UInt64 = 0
+    for index in 0..<count { largest = max(largest, a[index].magnitude.bitPattern) }
+    return Double(bitPattern: largest)
+  }
+
   static func gesdd(
     _ job: Character, _ m: Int, _ n: Int, _ a: Pointer, _ s: Pointer, _ u: Pointer, _ ldu: Int, _ vt: Pointer,
     _ ldvt: Int
@@ -118,25 +232,68 @@ extension Double: LAPACKScalar {
       LAPACK_COL_MAJOR, job.lapack, Int32(m), Int32(n), a, m.leading, s, u, ldu.leading, vt, ldvt.leading)
   }
 
+  static func gebrd(
+    _ m: Int, _ n: Int, _ a: Pointer, _ lda: Int, _ d: Pointer, _ e: Pointer, _ tauQ: Pointer, _ tauP: Pointer
+  ) -> Int32 {
+    LAPACKE_dgebrd(LAPACK_COL_MAJOR, Int32(m), Int32(n), a, lda.leading, d, e, tauQ, tauP)
+  }
+
+  static func bdsdc(
+    _ n: Int, _ d: Pointer, _ e: Pointer, _ u: Pointer, _ ldu: Int, _ vt: Pointer, _ ldvt: Int
+  ) -> Int32 {
+    LAPACKE_dbdsdc(LAPACK_COL_MAJOR, upper, dense, Int32(n), d, e, u, ldu.leading, vt, ldvt.leading, nil, nil)
+  }
+
   static func syevd(_ job: Character, _ n: Int, _ a: Pointer, _ w: Pointer) -> Int32 {
-    LAPACKE_dsyevd(LAPACK_COL_MAJOR, job.lapack, Character("U").lapack, Int32(n), a, n.leading, w)
+    LAPACKE_dsyevd(LAPACK_COL_MAJOR, job.lapack, lower, Int32(n), a, n.leading, w)
+  }
+
+  static func sytrd(_ n: Int, _ a: Pointer, _ d: Pointer, _ e: Pointer, _ tau: Pointer) -> Int32 {
+    LAPACKE_dsytrd(LAPACK_COL_MAJOR, lower, Int32(n), a, n.leading, d, e, tau)
+  }
+
+  static func stedc(_ n: Int, _ d: Pointer, _ e: Pointer, _ z: Pointer, _ ldz: Int) -> Int32 {
+    LAPACKE_dstedc(LAPACK_COL_MAJOR, dense, Int32(n), d, e, z, ldz.leading)
+  }
+
+  static func laed2(
+    _ k: inout Int32, _ n: Int, _ n1: Int, _ d: Pointer, _ q: Pointer, _ ldq: Int,
+    _ indxq: UnsafeMutablePointer<Int32>, _ rho: inout Double, _ z: Pointer, _ dlamda: Pointer, _ w: Pointer,
+    _ q2: Pointer, _ indx: UnsafeMutablePointer<Int32>, _ indxc: UnsafeMutablePointer<Int32>,
+    _ indxp: UnsafeMutablePointer<Int32>, _ coltyp: UnsafeMutablePointer<Int32>
+  ) -> Int32 {
+    var n = Int32(n), n1 = Int32(n1), ldq = ldq.leading, info: Int32 = 0
+    dlaed2_(&k, &n, &n1, d, q, &ldq, indxq, &rho, z, dlamda, w, q2, indx, indxc, indxp, coltyp, &info)
+    return info
+  }
+
+  static func laed4(
+    _ n: Int, _ index: Int, _ d: UnsafePointer<Double>, _ z: UnsafePointer<Double>, _ delta: Pointer, _ rho: Double,
+    _ root: Pointer
+  ) -> Int32 {
+    var n = Int32(n), index = Int32(index + 1), rho = rho, info: Int32 = 0
+    dlaed4_(&n, &index, d, z, delta, &rho, root, &info)
+    return info
   }
 
   static func geev(_ n: Int, _ a: Pointer, _ real: Pointer, _ imaginary: Pointer) -> Int32 {
-    let none = Character("N").lapack
-    return LAPACKE_dgeev(LAPACK_COL_MAJOR, none, none, Int32(n), a, n.leading, real, imaginary, nil, 1, nil, 1)
+    LAPACKE_dgeev(LAPACK_COL_MAJOR, none, none, Int32(n), a, n.leading, real, imaginary, nil, 1, nil, 1)
   }
 
-  static func geqrf(_ m: Int, _ n: Int, _ a: Pointer, _ tau: Pointer) -> Int32 {
-    LAPACKE_dgeqrf(LAPACK_COL_MAJOR, Int32(m), Int32(n), a, m.leading, tau)
+  static func geqrf(_ m: Int, _ n: Int, _ a: Pointer, _ lda: Int, _ tau: Pointer) -> Int32 {
+    LAPACKE_dgeqrf(LAPACK_COL_MAJOR, Int32(m), Int32(n), a, lda.leading, tau)
   }
 
   static func orgqr(_ m: Int, _ n: Int, _ k: Int, _ a: Pointer, _ tau: Pointer) -> Int32 {
     LAPACKE_dorgqr(LAPACK_COL_MAJOR, Int32(m), Int32(n), Int32(k), a, m.leading, tau)
   }
 
+  static func trtri(_ n: Int, _ a: Pointer) -> Int32 {
+    LAPACKE_dtrtri(LAPACK_COL_MAJOR, upper, none, Int32(n), a, n.leading)
+  }
+
   static func potrf(_ n: Int, _ a: Pointer) -> Int32 {
-    LAPACKE_dpotrf(LAPACK_COL_MAJOR, Character("U").lapack, Int32(n), a, n.leading)
+    LAPACKE_dpotrf(LAPACK_COL_MAJOR, upper, Int32(n), a, n.leading)
   }
 
   static func getrf(_ n: Int, _ a: Pointer, _ pivots: UnsafeMutablePointer<Int32>) -> Int32 {
@@ -151,7 +308,7 @@ extension Double: LAPACKScalar {
     _ n: Int, _ columns: Int, _ a: Pointer, _ pivots: UnsafeMutablePointer<Int32>, _ b: Pointer
   ) -> Int32 {
     LAPACKE_dgetrs(
-      LAPACK_COL_MAJOR, Character("T").lapack, Int32(n), Int32(columns), a, n.leading, pivots, b, n.leading)
+      LAPACK_COL_MAJOR, transposed, Int32(n), Int32(columns), a, n.leading, pivots, b, n.leading)
   }
 
   static func gelsd(
@@ -164,11 +321,20 @@ extension Double: LAPACKScalar {
   }
 
   static func gemm(
-    _ transposeA: Bool, _ transposeB: Bool, _ m: Int, _ n: Int, _ k: Int, _ a: UnsafePointer<Double>,
-    _ b: UnsafePointer<Double>, _ c: Pointer
+    _ layout: CBLAS_LAYOUT, _ a: CBLAS_TRANSPOSE, _ b: CBLAS_TRANSPOSE, _ m: Int, _ n: Int, _ k: Int, _ alpha: Double,
+    _ aPointer: UnsafePointer<Double>, _ lda: Int, _ bPointer: UnsafePointer<Double>, _ ldb: Int, _ beta: Double,
+    _ c: Pointer, _ ldc: Int
   ) {
     cblas_dgemm(
-      CblasRowMajor, transposition(transposeA), transposition(transposeB), Int32(m), Int32(n), Int32(k), 1, a,
-      (transposeA ? m : k).leading, b, (transposeB ? k : n).leading, 0, c, n.leading)
+      layout, a, b, Int32(m), Int32(n), Int32(k), alpha, aPointer, lda.leading, bPointer, ldb.leading, beta, c,
+      ldc.leading)
+  }
+
+  static func trmm(
+    _ layout: CBLAS_LAYOUT, _ triangle: CBLAS_UPLO, _ transpose: CBLAS_TRANSPOSE, _ m: Int, _ n: Int,
+    _ a: UnsafePointer<Double>, _ lda: Int, _ b: Pointer, _ ldb: Int
+  ) {
+    cblas_dtrmm(
+      layout, CblasLeft, triangle, transpose, CblasNonUnit, Int32(m), Int32(n), 1, a, lda.leading, b, ldb.leading)
   }
 }

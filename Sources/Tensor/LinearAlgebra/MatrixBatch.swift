@@ -63,17 +63,25 @@ func forEachMatrix(
   }
 }
 
+/// Runs `body` for `0 ..< count` in parallel and returns the first of LAPACK's `info` (by position) that is not 0.
+func inParallel(_ count: Int, grain: Int = 1, _ body: (Int) -> Int32) -> Int32 {
+  var infos = [Int32](repeating: 0, count: count)
+  infos.withUnsafeMutableBufferPointer { infos in
+    nonisolated(unsafe) let slots = infos
+    parallelFor(count, grain: grain) { range in
+      for index in range { slots[index] = body(index) }
+    }
+  }
+  return infos.first { $0 != 0 } ?? 0
+}
+
 /// The first element that is NaN or infinite in a row-major matrix.
 func firstNotFinite<Scalar: LAPACKScalar>(
   _ matrix: UnsafePointer<Scalar>, _ rows: Int, _ columns: Int
 ) -> LinearAlgebraError.Reason? {
-  // x * 0 is 0 for finite x only: one sum per row finds out without a branch per element.
-  for row in 0..<rows {
-    let start = matrix + row * columns
-    var sum: Scalar = 0
-    for column in 0..<columns { sum += start[column] * 0 }
-    if sum == 0 { continue }
-    for column in 0..<columns where !start[column].isFinite { return .notFinite(row: row, column: column) }
+  if Scalar.largestMagnitude(matrix, rows * columns).isFinite { return nil }
+  for index in 0..<(rows * columns) where !matrix[index].isFinite {
+    return .notFinite(row: index / columns, column: index % columns)
   }
   return nil
 }

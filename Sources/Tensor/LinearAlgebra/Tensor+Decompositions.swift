@@ -13,7 +13,7 @@ extension Tensor {
     public var vTransposed: Tensor
   }
 
-  /// Singular value decomposition of `[…, rows, columns]` (LAPACK `gesdd`).
+  /// Singular value decomposition of `[…, rows, columns]` (LAPACK `gebrd`, `bdsdc`).
   ///
   /// - Parameter full: whether `u` and `vTransposed` are square
   public func svd(full: Bool = false) throws(LinearAlgebraError) -> SingularValueDecomposition {
@@ -43,17 +43,16 @@ extension Tensor {
     public var vectors: Tensor
   }
 
-  /// Eigenvalues and eigenvectors of symmetric `[…, n, n]`, of which the lower triangle is read (LAPACK `syevd`).
+  /// Eigenvalues and eigenvectors of symmetric `[…, n, n]`, of which the lower triangle is read (LAPACK `sytrd`, `stedc`).
   public func symmetricEigen() throws(LinearAlgebraError) -> SymmetricEigen {
     let x = forLAPACK("symmetricEigen")
-    let (values, vectors) = try x.dtype == .f64 ? x.eigen(Double.self, "V") : x.eigen(Float.self, "V")
-    return SymmetricEigen(values: values, vectors: vectors)
+    return try x.dtype == .f64 ? x.eigen(Double.self) : x.eigen(Float.self)
   }
 
   /// The eigenvalues alone of symmetric `[…, n, n]`, ascending, `[…, n]`.
   public func symmetricEigenvalues() throws(LinearAlgebraError) -> Tensor {
     let x = forLAPACK("symmetricEigenvalues")
-    return try x.dtype == .f64 ? x.eigen(Double.self, "N").values : x.eigen(Float.self, "N").values
+    return try x.dtype == .f64 ? x.symmetricEigenvalues(Double.self) : x.symmetricEigenvalues(Float.self)
   }
 
   /// Eigenvalues of square matrices that need not be symmetric: complex numbers, pairs of conjugates next to each other.
@@ -132,9 +131,9 @@ extension Tensor {
       try forEachMatrix(lead.reduce(1, *), "svd") { index in
         let matrix = a + index * m * n
         if let bad = firstNotFinite(matrix, m, n) { return bad }
-        let info = Scalar.gesdd(
-          full ? "A" : "S", n, m, matrix, sPointer + index * k, vPointer + index * vRows * n, n,
-          uPointer + index * m * uColumns, uColumns)
+        let info = Scalar.singularValueDecomposition(
+          n, m, matrix, values: sPointer + index * k, u: vPointer + index * vRows * n, uColumns: vRows,
+          vTransposed: uPointer + index * m * uColumns)
         return reason(info) { _ in .notConverged }
       }
     }
@@ -150,26 +149,43 @@ extension Tensor {
       try forEachMatrix(lead.reduce(1, *), "singularValues") { index in
         let matrix = a + index * m * n
         if let bad = firstNotFinite(matrix, m, n) { return bad }
-        return reason(Scalar.gesdd("N", n, m, matrix, sPointer + index * k, matrix, n, matrix, k)) { _ in .notConverged
-        }
+        let info = Scalar.gesdd("N", n, m, matrix, sPointer + index * k, matrix, n, matrix, k)
+        return reason(info) { _ in .notConverged }
       }
     }
     return s
   }
 
-  private func eigen<Scalar: LAPACKScalar>(
-    _ type: Scalar.Type, _ job: Character
-  ) throws(LinearAlgebraError) -> (values: Tensor, vectors: Tensor) {
+  private func eigen<Scalar: LAPACKScalar>(_ type: Scalar.Type) throws(LinearAlgebraError) -> SymmetricEigen {
     let n = squareExtent("symmetricEigen"), lead = leadingShape()
     let (values, w) = Tensor.scratch(lead + [n], as: Scalar.self)
-    let (vectors, a) = scratch(as: Scalar.self)
-    if n == 0 { return (values, vectors) }
-    try forEachMatrix(lead.reduce(1, *), "symmetricEigen") { index in
-      let matrix = a + index * n * n
-      if let bad = firstNotFinite(matrix, n, n) { return bad }
-      return reason(Scalar.syevd(job, n, matrix, w + index * n)) { _ in .notConverged }
+    let (vectors, z) = Tensor.scratch(lead + [n, n], as: Scalar.self)
+    if n == 0 { return SymmetricEigen(values: values, vectors: vectors) }
+    let (columns, a) = transposed().scratch(as: Scalar.self)
+    try withExtendedLifetime(columns) { () throws(LinearAlgebraError) in
+      try forEachMatrix(lead.reduce(1, *), "symmetricEigen") { index in
+        let matrix = a + index * n * n
+        if let bad = firstNotFinite(matrix, n, n) { return bad.transposed }
+        let info = Scalar.symmetricEigen(n, matrix, values: w + index * n, vectors: z + index * n * n)
+        return reason(info) { _ in .notConverged }
+      }
     }
-    return (values, vectors.transposed())
+    return SymmetricEigen(values: values, vectors: vectors.transposed())
+  }
+
+  private func symmetricEigenvalues<Scalar: LAPACKScalar>(_ type: Scalar.Type) throws(LinearAlgebraError) -> Tensor {
+    let n = squareExtent("symmetricEigenvalues"), lead = leadingShape()
+    let (values, w) = Tensor.scratch(lead + [n], as: Scalar.self)
+    if n == 0 { return values }
+    let (columns, a) = transposed().scratch(as: Scalar.self)
+    try withExtendedLifetime(columns) { () throws(LinearAlgebraError) in
+      try forEachMatrix(lead.reduce(1, *), "symmetricEigenvalues") { index in
+        let matrix = a + index * n * n
+        if let bad = firstNotFinite(matrix, n, n) { return bad.transposed }
+        return reason(Scalar.syevd("N", n, matrix, w + index * n)) { _ in .notConverged }
+      }
+    }
+    return values
   }
 
   private func eigenvalues<Scalar: LAPACKScalar>(_ type: Scalar.Type) throws(LinearAlgebraError) -> Eigenvalues {
@@ -196,22 +212,19 @@ extension Tensor {
     let (columns, a) = transposed().scratch(as: Scalar.self)  // [..., n, m]: A by columns
     let (q, qPointer) = Tensor.scratch(lead + [qColumns, m], as: Scalar.self)
     let (r, rPointer) = Tensor.scratch(lead + [qColumns, n], as: Scalar.self)
-    let (reflections, tau) = Tensor.scratch(lead + [k], as: Scalar.self)
     if k == 0 {
       return QRDecomposition(
         q: Tensor(identity: m, columns: qColumns, dtype: Scalar.dtype).broadcast(to: lead + [m, qColumns]), r: r)
     }
-    try withExtendedLifetime((columns, reflections)) { () throws(LinearAlgebraError) in
+    try withExtendedLifetime(columns) { () throws(LinearAlgebraError) in
       try forEachMatrix(lead.reduce(1, *), "qr") { index in
         let matrix = a + index * m * n, qMatrix = qPointer + index * qColumns * m
         if let bad = firstNotFinite(matrix, n, m) { return bad.transposed }
-        let info = Scalar.geqrf(m, n, matrix, tau + index * k)
+        let info = Scalar.qr(m, n, matrix, q: qMatrix, qColumns: qColumns)
         for row in 0..<k {
           for column in row..<n { rPointer[(index * qColumns + row) * n + column] = matrix[column * m + row] }
         }
-        qMatrix.update(from: matrix, count: k * m)
         return reason(info) { _ in .notConverged }
-          ?? reason(Scalar.orgqr(m, qColumns, k, qMatrix, tau + index * k)) { _ in .notConverged }
       }
     }
     return QRDecomposition(q: q.transposed(), r: r)

@@ -1,0 +1,63 @@
+/// `1 + ρ Σ wᵢ² / (pᵢ - x) = 0`, whose roots are the eigenvalues of the diagonal matrix of the poles `p` plus `ρ w wᵀ`
+/// (LAPACK `laed3`).
+struct SecularEquation<Scalar: LAPACKScalar> {
+  let count: Int
+  /// Ascending.
+  let poles: UnsafePointer<Scalar>
+  let weights: UnsafePointer<Scalar>
+  let rho: Scalar
+
+  /// - Parameters:
+  ///   - roots: ascending
+  ///   - differences: of all poles from root 0 in column 0, from root 1 in column 1 …, exact to the last bits; with
+  ///     one or two poles the vectors themselves
+  ///   - leading: from one column to the next
+  /// - Returns: LAPACK's `info`
+  func solve(
+    roots: UnsafeMutablePointer<Scalar>, differences: UnsafeMutablePointer<Scalar>, _ leading: Int
+  ) -> Int32 {
+    inParallel(count, grain: 16) { root in
+      Scalar.laed4(count, root, poles, weights, differences + root * leading, rho, roots + root)
+    }
+  }
+
+  /// The weights of which the roots that were found are the exact roots: vectors of these are orthogonal.
+  func findWeights(
+    differences: UnsafePointer<Scalar>, _ leading: Int, into exact: UnsafeMutablePointer<Scalar>
+  ) {
+    guard count > 2 else { return }
+    parallelFor(count, grain: 64) { range in
+      for index in range { exact[index] = differences[index * (leading + 1)] }
+      for root in 0..<count {
+        let column = differences + root * leading, pole = poles[root]
+        for index in range.lowerBound..<max(range.lowerBound, min(range.upperBound, root)) {
+          exact[index] *= column[index] / (poles[index] - pole)
+        }
+        for index in max(range.lowerBound, min(range.upperBound, root + 1))..<range.upperBound {
+          exact[index] *= column[index] / (poles[index] - pole)
+        }
+      }
+      for index in range {
+        let size = max(0, -exact[index]).squareRoot()
+        exact[index] = weights[index] < 0 ? -size : size
+      }
+    }
+  }
+
+  /// A vector of length 1.
+  ///
+  /// - Parameter order: which of the poles, counted from 1, comes first in the vector, second …
+  func vector(
+    weights: UnsafePointer<Scalar>, differences: UnsafePointer<Scalar>, _ order: UnsafePointer<Int32>,
+    into vector: UnsafeMutablePointer<Scalar>
+  ) {
+    var squares = 0.0
+    for place in 0..<count {
+      let index = Int(order[place]) - 1
+      vector[place] = count > 2 ? weights[index] / differences[index] : differences[index]
+      squares += Double(vector[place]) * Double(vector[place])
+    }
+    let length = Scalar(squares.squareRoot())
+    for place in 0..<count { vector[place] /= length }
+  }
+}
