@@ -47,7 +47,9 @@ extension LAPACKScalar {
       if info != 0 { return info }
       var q: Reflections<Self>?, p: Reflections<Self>?
       let failed = inParallel(2) { task in
-        if task == 0 { return bdsdc(columns, values, beside, u.pointer, u.leading, vTransposed, columns) }
+        if task == 0 {
+          return bidiagonalDecomposition(columns, values, beside, u: u.pointer, u.leading, vTransposed: vTransposed)
+        }
         q = Reflections(order: rows, count: columns, stored: a, along: 1, across: leading, tau: tauQ)
         // Those of P lie in rows, behind the second diagonal.
         p = Reflections(
@@ -105,14 +107,6 @@ extension LAPACKScalar {
 
   /// Where LAPACK's drivers are faster, which do less besides.
   private static func isSmall(_ rows: Int, _ columns: Int) -> Bool { rows * columns <= 64 * 64 }
-
-  /// - Parameter count: at least 1
-  static func withSpace<Result>(_ count: Int, _ body: (Pointer) -> Result) -> Result {
-    withUnsafeTemporaryAllocation(of: Self.self, capacity: count) { space in
-      guard let start = space.baseAddress else { tensorFailure("LAPACK: no memory for \(count) elements") }
-      return body(start)
-    }
-  }
 
   /// Divides a matrix whose squares would be too large or too small by a power of two, which is returned.
   private static func scaleToNormal(_ a: Pointer, _ count: Int) -> Self {

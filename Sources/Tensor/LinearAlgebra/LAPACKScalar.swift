@@ -20,6 +20,25 @@ protocol LAPACKScalar: TensorScalar, BinaryFloatingPoint {
   static func bdsdc(
     _ n: Int, _ d: Pointer, _ e: Pointer, _ u: Pointer, _ ldu: Int, _ vt: Pointer, _ ldvt: Int
   ) -> Int32
+  /// `bdsdc` of a matrix with as many columns as rows or one more, values in no order. `u` and `vt` are identities at
+  /// first.
+  static func lasd0(
+    _ n: Int, _ columns: Int, _ d: Pointer, _ e: Pointer, _ u: Pointer, _ vt: Pointer, _ leading: Int, _ work: Pointer,
+    _ integers: UnsafeMutablePointer<Int32>
+  ) -> Int32
+  /// Leaves out what two sets of singular values, of `nl` and `nr`, need not be merged for; `k` are left. Names of the
+  /// parameters and what they hold are LAPACK's; `u2` has `nl + nr + 1` rows, `vt2` `sqre` more.
+  static func lasd2(
+    _ nl: Int, _ nr: Int, _ sqre: Int, _ k: inout Int32, _ d: Pointer, _ z: Pointer, _ alpha: Self, _ beta: Self,
+    _ u: Pointer, _ vt: Pointer, _ leading: Int, _ dsigma: Pointer, _ u2: Pointer, _ vt2: Pointer,
+    _ idxp: UnsafeMutablePointer<Int32>, _ idx: UnsafeMutablePointer<Int32>, _ idxc: UnsafeMutablePointer<Int32>,
+    _ idxq: UnsafeMutablePointer<Int32>, _ coltyp: UnsafeMutablePointer<Int32>
+  ) -> Int32
+  /// Root `index` of `1 + ρ Σ z² / (d² - x²)`, `d - x` and `d + x`.
+  static func lasd4(
+    _ n: Int, _ index: Int, _ d: UnsafePointer<Self>, _ z: UnsafePointer<Self>, _ delta: Pointer, _ rho: Self,
+    _ root: Pointer, _ sums: Pointer
+  ) -> Int32
   /// Eigenvalues `w` of a symmetric matrix, of which the lower triangle is read; vectors in `a` when `job` is `V`.
   static func syevd(_ job: Character, _ n: Int, _ a: Pointer, _ w: Pointer) -> Int32
   /// `A = Q T Qᵀ` of a symmetric matrix, of which the lower triangle is read, with the diagonals of `T` in `d` and `e`.
@@ -119,6 +138,38 @@ extension Float: LAPACKScalar {
     _ n: Int, _ d: Pointer, _ e: Pointer, _ u: Pointer, _ ldu: Int, _ vt: Pointer, _ ldvt: Int
   ) -> Int32 {
     LAPACKE_sbdsdc(LAPACK_COL_MAJOR, upper, dense, Int32(n), d, e, u, ldu.leading, vt, ldvt.leading, nil, nil)
+  }
+
+  static func lasd0(
+    _ n: Int, _ columns: Int, _ d: Pointer, _ e: Pointer, _ u: Pointer, _ vt: Pointer, _ leading: Int, _ work: Pointer,
+    _ integers: UnsafeMutablePointer<Int32>
+  ) -> Int32 {
+    var sqre = Int32(columns - n), n = Int32(n), leading = leading.leading, small: Int32 = 25, info: Int32 = 0
+    slasd0_(&n, &sqre, d, e, u, &leading, vt, &leading, &small, integers, work, &info)
+    return info
+  }
+
+  static func lasd2(
+    _ nl: Int, _ nr: Int, _ sqre: Int, _ k: inout Int32, _ d: Pointer, _ z: Pointer, _ alpha: Float, _ beta: Float,
+    _ u: Pointer, _ vt: Pointer, _ leading: Int, _ dsigma: Pointer, _ u2: Pointer, _ vt2: Pointer,
+    _ idxp: UnsafeMutablePointer<Int32>, _ idx: UnsafeMutablePointer<Int32>, _ idxc: UnsafeMutablePointer<Int32>,
+    _ idxq: UnsafeMutablePointer<Int32>, _ coltyp: UnsafeMutablePointer<Int32>
+  ) -> Int32 {
+    var nl = Int32(nl), nr = Int32(nr), sqre = Int32(sqre), ldu2 = nl + nr + 1, ldvt2 = ldu2 + sqre
+    var alpha = alpha, beta = beta, leading = leading.leading, info: Int32 = 0
+    slasd2_(
+      &nl, &nr, &sqre, &k, d, z, &alpha, &beta, u, &leading, vt, &leading, dsigma, u2, &ldu2, vt2, &ldvt2, idxp, idx,
+      idxc, idxq, coltyp, &info)
+    return info
+  }
+
+  static func lasd4(
+    _ n: Int, _ index: Int, _ d: UnsafePointer<Float>, _ z: UnsafePointer<Float>, _ delta: Pointer, _ rho: Float,
+    _ root: Pointer, _ sums: Pointer
+  ) -> Int32 {
+    var n = Int32(n), index = Int32(index + 1), rho = rho, info: Int32 = 0
+    slasd4_(&n, &index, d, z, delta, &rho, root, sums, &info)
+    return info
   }
 
   static func syevd(_ job: Character, _ n: Int, _ a: Pointer, _ w: Pointer) -> Int32 {
@@ -242,6 +293,38 @@ extension Double: LAPACKScalar {
     _ n: Int, _ d: Pointer, _ e: Pointer, _ u: Pointer, _ ldu: Int, _ vt: Pointer, _ ldvt: Int
   ) -> Int32 {
     LAPACKE_dbdsdc(LAPACK_COL_MAJOR, upper, dense, Int32(n), d, e, u, ldu.leading, vt, ldvt.leading, nil, nil)
+  }
+
+  static func lasd0(
+    _ n: Int, _ columns: Int, _ d: Pointer, _ e: Pointer, _ u: Pointer, _ vt: Pointer, _ leading: Int, _ work: Pointer,
+    _ integers: UnsafeMutablePointer<Int32>
+  ) -> Int32 {
+    var sqre = Int32(columns - n), n = Int32(n), leading = leading.leading, small: Int32 = 25, info: Int32 = 0
+    dlasd0_(&n, &sqre, d, e, u, &leading, vt, &leading, &small, integers, work, &info)
+    return info
+  }
+
+  static func lasd2(
+    _ nl: Int, _ nr: Int, _ sqre: Int, _ k: inout Int32, _ d: Pointer, _ z: Pointer, _ alpha: Double, _ beta: Double,
+    _ u: Pointer, _ vt: Pointer, _ leading: Int, _ dsigma: Pointer, _ u2: Pointer, _ vt2: Pointer,
+    _ idxp: UnsafeMutablePointer<Int32>, _ idx: UnsafeMutablePointer<Int32>, _ idxc: UnsafeMutablePointer<Int32>,
+    _ idxq: UnsafeMutablePointer<Int32>, _ coltyp: UnsafeMutablePointer<Int32>
+  ) -> Int32 {
+    var nl = Int32(nl), nr = Int32(nr), sqre = Int32(sqre), ldu2 = nl + nr + 1, ldvt2 = ldu2 + sqre
+    var alpha = alpha, beta = beta, leading = leading.leading, info: Int32 = 0
+    dlasd2_(
+      &nl, &nr, &sqre, &k, d, z, &alpha, &beta, u, &leading, vt, &leading, dsigma, u2, &ldu2, vt2, &ldvt2, idxp, idx,
+      idxc, idxq, coltyp, &info)
+    return info
+  }
+
+  static func lasd4(
+    _ n: Int, _ index: Int, _ d: UnsafePointer<Double>, _ z: UnsafePointer<Double>, _ delta: Pointer, _ rho: Double,
+    _ root: Pointer, _ sums: Pointer
+  ) -> Int32 {
+    var n = Int32(n), index = Int32(index + 1), rho = rho, info: Int32 = 0
+    dlasd4_(&n, &index, d, z, delta, &rho, root, sums, &info)
+    return info
   }
 
   static func syevd(_ job: Character, _ n: Int, _ a: Pointer, _ w: Pointer) -> Int32 {

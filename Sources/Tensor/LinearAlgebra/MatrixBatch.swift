@@ -75,6 +75,41 @@ func inParallel(_ count: Int, grain: Int = 1, _ body: (Int) -> Int32) -> Int32 {
   return infos.first { $0 != 0 } ?? 0
 }
 
+extension LAPACKScalar {
+  /// - Parameter count: at least 1
+  static func withSpace<Result>(_ count: Int, _ body: (Pointer) -> Result) -> Result {
+    withUnsafeTemporaryAllocation(of: Self.self, capacity: count) { space in
+      guard let start = space.baseAddress else { tensorFailure("LAPACK: no memory for \(count) elements") }
+      return body(start)
+    }
+  }
+
+  /// Runs `body` for columns `0 ..< columns` in parallel, some at a time: how many does not depend on the number of
+  /// threads, nor do results.
+  ///
+  /// - Parameter space: elements that `body` gets to work with, per column
+  static func inStripes(_ columns: Int, of width: Int = 64, space: Int, _ body: (Range<Int>, Pointer) -> Void) {
+    parallelFor((columns + width - 1) / width) { range in
+      withSpace(max(1, space * min(width, columns))) { memory in
+        for start in range.map({ $0 * width }) { body(start..<min(start + width, columns), memory) }
+      }
+    }
+  }
+
+  /// Which of the elements, counted from 1, is the smallest, the next …
+  static func sortedPlaces(_ elements: Pointer, _ count: Int, into places: UnsafeMutablePointer<Int32>) {
+    let sorted = (0..<count).sorted { elements[$0] < elements[$1] }
+    for (place, index) in sorted.enumerated() { places[place] = Int32(index + 1) }
+  }
+
+  /// The root of the sum of the squares.
+  static func length(_ elements: UnsafePointer<Self>, _ count: Int) -> Self {
+    var squares = 0.0
+    for index in 0..<count { squares += Double(elements[index]) * Double(elements[index]) }
+    return Self(squares.squareRoot())
+  }
+}
+
 /// The first element that is NaN or infinite in a row-major matrix.
 func firstNotFinite<Scalar: LAPACKScalar>(
   _ matrix: UnsafePointer<Scalar>, _ rows: Int, _ columns: Int

@@ -25,8 +25,6 @@ struct Reflections<Scalar: LAPACKScalar> {
 
   /// Reflections that are applied together.
   private static var width: Int { 64 }
-  /// Columns that they are applied to together.
-  private static var stripe: Int { 128 }
 
   /// Extent of `Q`.
   private let order: Int
@@ -113,13 +111,7 @@ struct Reflections<Scalar: LAPACKScalar> {
 
   /// Runs `body` for parts of the columns in parallel, each with space for `VᵀC`.
   private func forEachStripe(of target: Target, _ body: (Range<Int>, UnsafeMutablePointer<Scalar>) -> Void) {
-    withExtendedLifetime(memory) {
-      parallelFor((target.columns + Self.stripe - 1) / Self.stripe) { range in
-        Scalar.withSpace(Self.width * Self.stripe) { space in
-          for start in range.map({ $0 * Self.stripe }) { body(start..<min(start + Self.stripe, target.columns), space) }
-        }
-      }
-    }
+    withExtendedLifetime(memory) { Scalar.inStripes(target.columns, of: 128, space: Self.width, body) }
   }
 
   /// `C -= V T Vᵀ C` of some columns, `V Tᵀ Vᵀ C` for the transpose of the block.

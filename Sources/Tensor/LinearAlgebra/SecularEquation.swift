@@ -51,13 +51,11 @@ struct SecularEquation<Scalar: LAPACKScalar> {
     weights: UnsafePointer<Scalar>, differences: UnsafePointer<Scalar>, _ order: UnsafePointer<Int32>,
     into vector: UnsafeMutablePointer<Scalar>
   ) {
-    var squares = 0.0
     for place in 0..<count {
       let index = Int(order[place]) - 1
       vector[place] = count > 2 ? weights[index] / differences[index] : differences[index]
-      squares += Double(vector[place]) * Double(vector[place])
     }
-    let length = Scalar(squares.squareRoot())
+    let length = Scalar.length(vector, count)
     for place in 0..<count { vector[place] /= length }
   }
 }

@@ -5,7 +5,6 @@ import COpenBLAS
 /// the roots and vectors of a merge are found in parallel, and so are the merges of one level.
 extension LAPACKScalar {
   private static var leaf: Int { 128 }
-  private static var stripe: Int { 64 }
 
   /// `T = Z W Zᵀ` of one row or more.
   ///
@@ -46,7 +45,7 @@ extension LAPACKScalar {
       if info != 0 { return info }
       let sorted = (0..<n).map { d[Int(order[$0]) - 1] * scale }
       for index in 0..<n { d[index] = sorted[index] }
-      parallelFor(n, grain: stripe) { range in
+      parallelFor(n, grain: 64) { range in
         for index in range { (vectors + index * n).update(from: z + (Int(order[index]) - 1) * n, count: n) }
       }
       return 0
@@ -80,24 +79,19 @@ extension LAPACKScalar {
         equation.findWeights(differences: z, leading, into: update)
         // The vectors of the first alone, of both, of the second alone follow each other.
         let upper = Int(kinds[0] + kinds[1]), lower = Int(kinds[1] + kinds[2])
-        parallelFor((equation.count + stripe - 1) / stripe) { range in
-          for start in range.map({ $0 * stripe }) {
-            let width = min(stripe, equation.count - start), target = z + start * leading
-            withSpace(equation.count * width) { mix in
-              for column in 0..<width {
-                equation.vector(
-                  weights: update, differences: target + column * leading, places, into: mix + column * equation.count)
-              }
-              gemm(
-                CblasColMajor, CblasNoTrans, CblasNoTrans, first, width, upper, 1, vectors, first, mix,
-                equation.count, 0, target, leading)
-              gemm(
-                CblasColMajor, CblasNoTrans, CblasNoTrans, second, width, lower, 1, vectors + first * upper, second,
-                mix + Int(kinds[0]), equation.count, 0, target + first, leading)
-            }
+        inStripes(equation.count, space: equation.count) { columns, mix in
+          let k = equation.count, width = columns.count, target = z + columns.lowerBound * leading
+          for column in 0..<width {
+            equation.vector(weights: update, differences: target + column * leading, places, into: mix + column * k)
           }
+          gemm(
+            CblasColMajor, CblasNoTrans, CblasNoTrans, first, width, upper, 1, vectors, first, mix, k, 0, target,
+            leading)
+          gemm(
+            CblasColMajor, CblasNoTrans, CblasNoTrans, second, width, lower, 1, vectors + first * upper, second,
+            mix + Int(kinds[0]), k, 0, target + first, leading)
         }
-        for (place, index) in (0..<n).sorted(by: { d[$0] < d[$1] }).enumerated() { order[place] = Int32(index + 1) }
+        sortedPlaces(d, n, into: order)
         return info
       }
     }
