@@ -57,8 +57,8 @@ import Testing
     expectClose(try x.symmetricEigenvalues(), eigen.values, tolerance(dtype))
   }
 
-  /// Where eigenvalues are equal, or vectors end within a block, merging leaves out some, most or all.
-  @Test(arguments: dtypes) func eigenvectorsOfSpecialMatricesAreOrthonormalToo(_ dtype: DType) throws {
+  /// Where values are equal, or vectors end within a block, merging leaves out some, most or all.
+  @Test(arguments: dtypes) func vectorsOfSpecialMatricesAreOrthonormalToo(_ dtype: DType) throws {
     let n = 270, identity = Tensor(identity: n, dtype: .f64), few = Self.random([n, 5], .f64)
     var block = Tensor(zeros: [n, n], dtype: .f64), cornered = identity
     block[..<140, ..<140] = Self.random([140, 140], .f64)
@@ -69,8 +69,16 @@ import Testing
     let chain = identity * 2 + beside.converted(to: .f64)
     let zeros = Tensor(zeros: [n, n], dtype: .f64), ones = Tensor(ones: [n, n], dtype: .f64)
     for matrix in [zeros, identity, ones, product(few, few.transposed()), block, cornered, graded, chain] {
+      let general = matrix.converted(to: dtype), parts = try general.svd()
+      let largest = max(1, rows(parts.singularValues)[0].max() ?? 0)
+      let near = Tolerance(absolute: largest * (dtype == .f64 ? 1e-13 : 1e-5))
+      expectClose(product(columnsScaled(parts.u, parts.singularValues), parts.vTransposed), general, near)
+      expectClose(product(parts.u.transposed(), parts.u), identity, tolerance(dtype))
+      expectClose(product(parts.vTransposed, parts.vTransposed.transposed()), identity, tolerance(dtype))
+      expectClose(try general.singularValues(), parts.singularValues, near)
+
       let x = ((matrix + matrix.transposed()) * 0.5).converted(to: dtype), eigen = try x.symmetricEigen()
-      // Of n equal elements the largest eigenvalue is n times as large as any.
+      // Of n equal elements the largest value is n times as large as any.
       let norm = max(1, rows(eigen.values)[0].map { abs($0) }.max() ?? 0)
       let close = Tolerance(absolute: norm * (dtype == .f64 ? 1e-13 : 1e-5))
       expectClose(product(x, eigen.vectors), columnsScaled(eigen.vectors, eigen.values), close)

@@ -1,4 +1,5 @@
 /// Matrix decompositions by LAPACK, over the last two axes; leading axes are a batch whose matrices run in parallel.
+/// A single large matrix is spread over all threads by `svd`, `symmetricEigen` and `qr`.
 ///
 /// `f64` is computed in `f64`, everything narrower in `f32`. Any strides are accepted. NaN, infinities and what the
 /// numbers do not allow throw `LinearAlgebraError`.
