@@ -1,31 +1,51 @@
 import CLAPACKE
 import COpenBLAS
 
-/// An element type LAPACK works in. The routines take column-major matrices and return LAPACK's `info`.
+/// An element type LAPACK works in.
 protocol LAPACKScalar: TensorScalar, BinaryFloatingPoint {
   typealias Pointer = UnsafeMutablePointer<Self>
 
+  static var routines: LAPACKRoutines<Self> { get }
   /// Infinite or NaN where an element is; 0 of none.
   static func largestMagnitude(_ a: UnsafePointer<Self>, _ count: Int) -> Self
+}
+
+// The routines take column-major matrices and return LAPACK's `info`.
+extension LAPACKScalar {
   /// `A = U S Vᵀ`; `job` is `A` (full), `S` (reduced) or `N` (values only).
   static func gesdd(
     _ job: Character, _ m: Int, _ n: Int, _ a: Pointer, _ s: Pointer, _ u: Pointer, _ ldu: Int, _ vt: Pointer,
     _ ldvt: Int
-  ) -> Int32
+  ) -> Int32 {
+    routines.gesdd(
+      LAPACK_COL_MAJOR, job.lapack, Int32(m), Int32(n), a, m.leading, s, u, ldu.leading, vt, ldvt.leading)
+  }
+
   /// `A = Q B Pᵀ` with more rows than columns, or as many, and the two diagonals of `B` in `d` and `e`.
   static func gebrd(
     _ m: Int, _ n: Int, _ a: Pointer, _ lda: Int, _ d: Pointer, _ e: Pointer, _ tauQ: Pointer, _ tauP: Pointer
-  ) -> Int32
+  ) -> Int32 {
+    routines.gebrd(LAPACK_COL_MAJOR, Int32(m), Int32(n), a, lda.leading, d, e, tauQ, tauP)
+  }
+
   /// `B = U S Vᵀ` with the two diagonals of `B` in `d` and `e`, and `S` in `d` afterwards.
   static func bdsdc(
     _ n: Int, _ d: Pointer, _ e: Pointer, _ u: Pointer, _ ldu: Int, _ vt: Pointer, _ ldvt: Int
-  ) -> Int32
+  ) -> Int32 {
+    routines.bdsdc(LAPACK_COL_MAJOR, upper, dense, Int32(n), d, e, u, ldu.leading, vt, ldvt.leading, nil, nil)
+  }
+
   /// `bdsdc` of a matrix with as many columns as rows or one more, values in no order. `u` and `vt` are identities at
   /// first.
   static func lasd0(
     _ n: Int, _ columns: Int, _ d: Pointer, _ e: Pointer, _ u: Pointer, _ vt: Pointer, _ leading: Int, _ work: Pointer,
     _ integers: UnsafeMutablePointer<Int32>
-  ) -> Int32
+  ) -> Int32 {
+    var sqre = Int32(columns - n), n = Int32(n), leading = leading.leading, small: Int32 = 25, info: Int32 = 0
+    routines.lasd0(&n, &sqre, d, e, u, &leading, vt, &leading, &small, integers, work, &info)
+    return info
+  }
+
   /// Leaves out what two sets of singular values, of `nl` and `nr`, need not be merged for; `k` are left. Names of the
   /// parameters and what they hold are LAPACK's; `u2` has `nl + nr + 1` rows, `vt2` `sqre` more.
   static func lasd2(
@@ -33,18 +53,40 @@ protocol LAPACKScalar: TensorScalar, BinaryFloatingPoint {
     _ u: Pointer, _ vt: Pointer, _ leading: Int, _ dsigma: Pointer, _ u2: Pointer, _ vt2: Pointer,
     _ idxp: UnsafeMutablePointer<Int32>, _ idx: UnsafeMutablePointer<Int32>, _ idxc: UnsafeMutablePointer<Int32>,
     _ idxq: UnsafeMutablePointer<Int32>, _ coltyp: UnsafeMutablePointer<Int32>
-  ) -> Int32
+  ) -> Int32 {
+    var nl = Int32(nl), nr = Int32(nr), sqre = Int32(sqre), ldu2 = nl + nr + 1, ldvt2 = ldu2 + sqre
+    var alpha = alpha, beta = beta, leading = leading.leading, info: Int32 = 0
+    routines.lasd2(
+      &nl, &nr, &sqre, &k, d, z, &alpha, &beta, u, &leading, vt, &leading, dsigma, u2, &ldu2, vt2, &ldvt2, idxp, idx,
+      idxc, idxq, coltyp, &info)
+    return info
+  }
+
   /// Root `index` of `1 + ρ Σ z² / (d² - x²)`, `d - x` and `d + x`.
   static func lasd4(
     _ n: Int, _ index: Int, _ d: UnsafePointer<Self>, _ z: UnsafePointer<Self>, _ delta: Pointer, _ rho: Self,
     _ root: Pointer, _ sums: Pointer
-  ) -> Int32
+  ) -> Int32 {
+    var n = Int32(n), index = Int32(index + 1), rho = rho, info: Int32 = 0
+    routines.lasd4(&n, &index, d, z, delta, &rho, root, sums, &info)
+    return info
+  }
+
   /// Eigenvalues `w` of a symmetric matrix, of which the lower triangle is read; vectors in `a` when `job` is `V`.
-  static func syevd(_ job: Character, _ n: Int, _ a: Pointer, _ w: Pointer) -> Int32
+  static func syevd(_ job: Character, _ n: Int, _ a: Pointer, _ w: Pointer) -> Int32 {
+    routines.syevd(LAPACK_COL_MAJOR, job.lapack, lower, Int32(n), a, n.leading, w)
+  }
+
   /// `A = Q T Qᵀ` of a symmetric matrix, of which the lower triangle is read, with the diagonals of `T` in `d` and `e`.
-  static func sytrd(_ n: Int, _ a: Pointer, _ d: Pointer, _ e: Pointer, _ tau: Pointer) -> Int32
+  static func sytrd(_ n: Int, _ a: Pointer, _ d: Pointer, _ e: Pointer, _ tau: Pointer) -> Int32 {
+    routines.sytrd(LAPACK_COL_MAJOR, lower, Int32(n), a, n.leading, d, e, tau)
+  }
+
   /// Eigenvalues in `d` and vectors of the symmetric matrix with the diagonals `d` and `e`.
-  static func stedc(_ n: Int, _ d: Pointer, _ e: Pointer, _ z: Pointer, _ ldz: Int) -> Int32
+  static func stedc(_ n: Int, _ d: Pointer, _ e: Pointer, _ z: Pointer, _ ldz: Int) -> Int32 {
+    routines.stedc(LAPACK_COL_MAJOR, dense, Int32(n), d, e, z, ldz.leading)
+  }
+
   /// Leaves out what two sets of eigenvalues, of `n1` and `n - n1`, need not be merged for; `k` are left. Names of the
   /// parameters and what they hold are LAPACK's.
   static func laed2(
@@ -52,42 +94,90 @@ protocol LAPACKScalar: TensorScalar, BinaryFloatingPoint {
     _ indxq: UnsafeMutablePointer<Int32>, _ rho: inout Self, _ z: Pointer, _ dlamda: Pointer, _ w: Pointer,
     _ q2: Pointer, _ indx: UnsafeMutablePointer<Int32>, _ indxc: UnsafeMutablePointer<Int32>,
     _ indxp: UnsafeMutablePointer<Int32>, _ coltyp: UnsafeMutablePointer<Int32>
-  ) -> Int32
+  ) -> Int32 {
+    var n = Int32(n), n1 = Int32(n1), ldq = ldq.leading, info: Int32 = 0
+    routines.laed2(&k, &n, &n1, d, q, &ldq, indxq, &rho, z, dlamda, w, q2, indx, indxc, indxp, coltyp, &info)
+    return info
+  }
+
   /// Root `index` of `1 + ρ Σ z² / (d - x)`, and `d - x`.
   static func laed4(
     _ n: Int, _ index: Int, _ d: UnsafePointer<Self>, _ z: UnsafePointer<Self>, _ delta: Pointer, _ rho: Self,
     _ root: Pointer
-  ) -> Int32
+  ) -> Int32 {
+    var n = Int32(n), index = Int32(index + 1), rho = rho, info: Int32 = 0
+    routines.laed4(&n, &index, d, z, delta, &rho, root, &info)
+    return info
+  }
+
   /// Eigenvalues of any square matrix, real and imaginary parts.
-  static func geev(_ n: Int, _ a: Pointer, _ real: Pointer, _ imaginary: Pointer) -> Int32
-  static func geqrf(_ m: Int, _ n: Int, _ a: Pointer, _ lda: Int, _ tau: Pointer) -> Int32
-  static func orgqr(_ m: Int, _ n: Int, _ k: Int, _ a: Pointer, _ tau: Pointer) -> Int32
+  static func geev(_ n: Int, _ a: Pointer, _ real: Pointer, _ imaginary: Pointer) -> Int32 {
+    routines.geev(LAPACK_COL_MAJOR, none, none, Int32(n), a, n.leading, real, imaginary, nil, 1, nil, 1)
+  }
+
+  static func geqrf(_ m: Int, _ n: Int, _ a: Pointer, _ lda: Int, _ tau: Pointer) -> Int32 {
+    routines.geqrf(LAPACK_COL_MAJOR, Int32(m), Int32(n), a, lda.leading, tau)
+  }
+
+  static func orgqr(_ m: Int, _ n: Int, _ k: Int, _ a: Pointer, _ tau: Pointer) -> Int32 {
+    routines.orgqr(LAPACK_COL_MAJOR, Int32(m), Int32(n), Int32(k), a, m.leading, tau)
+  }
+
   /// The inverse of an upper triangle.
-  static func trtri(_ n: Int, _ a: Pointer) -> Int32
+  static func trtri(_ n: Int, _ a: Pointer) -> Int32 {
+    routines.trtri(LAPACK_COL_MAJOR, upper, none, Int32(n), a, n.leading)
+  }
+
   /// `A = Uᵀ U`, of the upper triangle.
-  static func potrf(_ n: Int, _ a: Pointer) -> Int32
-  static func getrf(_ n: Int, _ a: Pointer, _ pivots: UnsafeMutablePointer<Int32>) -> Int32
-  static func getri(_ n: Int, _ a: Pointer, _ pivots: UnsafeMutablePointer<Int32>) -> Int32
+  static func potrf(_ n: Int, _ a: Pointer) -> Int32 {
+    routines.potrf(LAPACK_COL_MAJOR, upper, Int32(n), a, n.leading)
+  }
+
+  static func getrf(_ n: Int, _ a: Pointer, _ pivots: UnsafeMutablePointer<Int32>) -> Int32 {
+    routines.getrf(LAPACK_COL_MAJOR, Int32(n), Int32(n), a, n.leading, pivots)
+  }
+
+  static func getri(_ n: Int, _ a: Pointer, _ pivots: UnsafeMutablePointer<Int32>) -> Int32 {
+    routines.getri(LAPACK_COL_MAJOR, Int32(n), a, n.leading, pivots)
+  }
+
   /// Solves `Aᵀ X = B` from the factors of `A`.
   static func getrsTransposed(
     _ n: Int, _ columns: Int, _ a: Pointer, _ pivots: UnsafeMutablePointer<Int32>, _ b: Pointer
-  ) -> Int32
+  ) -> Int32 {
+    routines.getrs(
+      LAPACK_COL_MAJOR, transposed, Int32(n), Int32(columns), a, n.leading, pivots, b, n.leading)
+  }
+
   static func gelsd(
     _ m: Int, _ n: Int, _ columns: Int, _ a: Pointer, _ b: Pointer, _ s: Pointer, _ rcond: Double,
     _ rank: inout Int32
-  ) -> Int32
+  ) -> Int32 {
+    routines.gelsd(
+      LAPACK_COL_MAJOR, Int32(m), Int32(n), Int32(columns), a, m.leading, b, Swift.max(m, n).leading, s,
+      Self(rcond), &rank)
+  }
+
   /// `C = α op(A) op(B) + β C`, `C` `[m, n]`, inner extent `k`.
   static func gemm(
     _ layout: CBLAS_LAYOUT, _ a: CBLAS_TRANSPOSE, _ b: CBLAS_TRANSPOSE, _ m: Int, _ n: Int, _ k: Int, _ alpha: Self,
     _ aPointer: UnsafePointer<Self>, _ lda: Int, _ bPointer: UnsafePointer<Self>, _ ldb: Int, _ beta: Self,
-    _ c: Pointer, _ ldc: Int)
+    _ c: Pointer, _ ldc: Int
+  ) {
+    routines.gemm(
+      layout, a, b, Int32(m), Int32(n), Int32(k), alpha, aPointer, lda.leading, bPointer, ldb.leading, beta, c,
+      ldc.leading)
+  }
+
   /// `B = op(A) B` with triangular `A` and `B` `[m, n]`.
   static func trmm(
     _ layout: CBLAS_LAYOUT, _ triangle: CBLAS_UPLO, _ transpose: CBLAS_TRANSPOSE, _ m: Int, _ n: Int,
-    _ a: UnsafePointer<Self>, _ lda: Int, _ b: Pointer, _ ldb: Int)
-}
+    _ a: UnsafePointer<Self>, _ lda: Int, _ b: Pointer, _ ldb: Int
+  ) {
+    routines.trmm(
+      layout, CblasLeft, triangle, transpose, CblasNonUnit, Int32(m), Int32(n), 1, a, lda.leading, b, ldb.leading)
+  }
 
-extension LAPACKScalar {
   /// `C = op(A) op(B)` of row-major matrices without gaps, `C` `[m, n]`, inner extent `k`.
   static func gemm(
     _ transposeA: Bool, _ transposeB: Bool, _ m: Int, _ n: Int, _ k: Int, _ a: UnsafePointer<Self>,
@@ -110,314 +200,4 @@ private let dense = Character("I").lapack, transposed = Character("T").lapack
 extension Int {
   /// A leading dimension: at least 1 even of an empty matrix.
   fileprivate var leading: Int32 { Int32(Swift.max(1, self)) }
-}
-
-extension Float: LAPACKScalar {
-  static func largestMagnitude(_ a: UnsafePointer<Float>, _ count: Int) -> Float {
-    // As integers magnitudes are ordered as they are, with NaN on top, and their maximum takes one instruction.
-    var largest: UInt32 = 0
-    for index in 0..<count { largest = max(largest, a[index].magnitude.bitPattern) }
-    return Float(bitPattern: largest)
-  }
-
-  static func gesdd(
-    _ job: Character, _ m: Int, _ n: Int, _ a: Pointer, _ s: Pointer, _ u: Pointer, _ ldu: Int, _ vt: Pointer,
-    _ ldvt: Int
-  ) -> Int32 {
-    LAPACKE_sgesdd(
-      LAPACK_COL_MAJOR, job.lapack, Int32(m), Int32(n), a, m.leading, s, u, ldu.leading, vt, ldvt.leading)
-  }
-
-  static func gebrd(
-    _ m: Int, _ n: Int, _ a: Pointer, _ lda: Int, _ d: Pointer, _ e: Pointer, _ tauQ: Pointer, _ tauP: Pointer
-  ) -> Int32 {
-    LAPACKE_sgebrd(LAPACK_COL_MAJOR, Int32(m), Int32(n), a, lda.leading, d, e, tauQ, tauP)
-  }
-
-  static func bdsdc(
-    _ n: Int, _ d: Pointer, _ e: Pointer, _ u: Pointer, _ ldu: Int, _ vt: Pointer, _ ldvt: Int
-  ) -> Int32 {
-    LAPACKE_sbdsdc(LAPACK_COL_MAJOR, upper, dense, Int32(n), d, e, u, ldu.leading, vt, ldvt.leading, nil, nil)
-  }
-
-  static func lasd0(
-    _ n: Int, _ columns: Int, _ d: Pointer, _ e: Pointer, _ u: Pointer, _ vt: Pointer, _ leading: Int, _ work: Pointer,
-    _ integers: UnsafeMutablePointer<Int32>
-  ) -> Int32 {
-    var sqre = Int32(columns - n), n = Int32(n), leading = leading.leading, small: Int32 = 25, info: Int32 = 0
-    slasd0_(&n, &sqre, d, e, u, &leading, vt, &leading, &small, integers, work, &info)
-    return info
-  }
-
-  static func lasd2(
-    _ nl: Int, _ nr: Int, _ sqre: Int, _ k: inout Int32, _ d: Pointer, _ z: Pointer, _ alpha: Float, _ beta: Float,
-    _ u: Pointer, _ vt: Pointer, _ leading: Int, _ dsigma: Pointer, _ u2: Pointer, _ vt2: Pointer,
-    _ idxp: UnsafeMutablePointer<Int32>, _ idx: UnsafeMutablePointer<Int32>, _ idxc: UnsafeMutablePointer<Int32>,
-    _ idxq: UnsafeMutablePointer<Int32>, _ coltyp: UnsafeMutablePointer<Int32>
-  ) -> Int32 {
-    var nl = Int32(nl), nr = Int32(nr), sqre = Int32(sqre), ldu2 = nl + nr + 1, ldvt2 = ldu2 + sqre
-    var alpha = alpha, beta = beta, leading = leading.leading, info: Int32 = 0
-    slasd2_(
-      &nl, &nr, &sqre, &k, d, z, &alpha, &beta, u, &leading, vt, &leading, dsigma, u2, &ldu2, vt2, &ldvt2, idxp, idx,
-      idxc, idxq, coltyp, &info)
-    return info
-  }
-
-  static func lasd4(
-    _ n: Int, _ index: Int, _ d: UnsafePointer<Float>, _ z: UnsafePointer<Float>, _ delta: Pointer, _ rho: Float,
-    _ root: Pointer, _ sums: Pointer
-  ) -> Int32 {
-    var n = Int32(n), index = Int32(index + 1), rho = rho, info: Int32 = 0
-    slasd4_(&n, &index, d, z, delta, &rho, root, sums, &info)
-    return info
-  }
-
-  static func syevd(_ job: Character, _ n: Int, _ a: Pointer, _ w: Pointer) -> Int32 {
-    LAPACKE_ssyevd(LAPACK_COL_MAJOR, job.lapack, lower, Int32(n), a, n.leading, w)
-  }
-
-  static func sytrd(_ n: Int, _ a: Pointer, _ d: Pointer, _ e: Pointer, _ tau: Pointer) -> Int32 {
-    LAPACKE_ssytrd(LAPACK_COL_MAJOR, lower, Int32(n), a, n.leading, d, e, tau)
-  }
-
-  static func stedc(_ n: Int, _ d: Pointer, _ e: Pointer, _ z: Pointer, _ ldz: Int) -> Int32 {
-    LAPACKE_sstedc(LAPACK_COL_MAJOR, dense, Int32(n), d, e, z, ldz.leading)
-  }
-
-  static func laed2(
-    _ k: inout Int32, _ n: Int, _ n1: Int, _ d: Pointer, _ q: Pointer, _ ldq: Int,
-    _ indxq: UnsafeMutablePointer<Int32>, _ rho: inout Float, _ z: Pointer, _ dlamda: Pointer, _ w: Pointer,
-    _ q2: Pointer, _ indx: UnsafeMutablePointer<Int32>, _ indxc: UnsafeMutablePointer<Int32>,
-    _ indxp: UnsafeMutablePointer<Int32>, _ coltyp: UnsafeMutablePointer<Int32>
-  ) -> Int32 {
-    var n = Int32(n), n1 = Int32(n1), ldq = ldq.leading, info: Int32 = 0
-    slaed2_(&k, &n, &n1, d, q, &ldq, indxq, &rho, z, dlamda, w, q2, indx, indxc, indxp, coltyp, &info)
-    return info
-  }
-
-  static func laed4(
-    _ n: Int, _ index: Int, _ d: UnsafePointer<Float>, _ z: UnsafePointer<Float>, _ delta: Pointer, _ rho: Float,
-    _ root: Pointer
-  ) -> Int32 {
-    var n = Int32(n), index = Int32(index + 1), rho = rho, info: Int32 = 0
-    slaed4_(&n, &index, d, z, delta, &rho, root, &info)
-    return info
-  }
-
-  static func geev(_ n: Int, _ a: Pointer, _ real: Pointer, _ imaginary: Pointer) -> Int32 {
-    LAPACKE_sgeev(LAPACK_COL_MAJOR, none, none, Int32(n), a, n.leading, real, imaginary, nil, 1, nil, 1)
-  }
-
-  static func geqrf(_ m: Int, _ n: Int, _ a: Pointer, _ lda: Int, _ tau: Pointer) -> Int32 {
-    LAPACKE_sgeqrf(LAPACK_COL_MAJOR, Int32(m), Int32(n), a, lda.leading, tau)
-  }
-
-  static func orgqr(_ m: Int, _ n: Int, _ k: Int, _ a: Pointer, _ tau: Pointer) -> Int32 {
-    LAPACKE_sorgqr(LAPACK_COL_MAJOR, Int32(m), Int32(n), Int32(k), a, m.leading, tau)
-  }
-
-  static func trtri(_ n: Int, _ a: Pointer) -> Int32 {
-    LAPACKE_strtri(LAPACK_COL_MAJOR, upper, none, Int32(n), a, n.leading)
-  }
-
-  static func potrf(_ n: Int, _ a: Pointer) -> Int32 {
-    LAPACKE_spotrf(LAPACK_COL_MAJOR, upper, Int32(n), a, n.leading)
-  }
-
-  static func getrf(_ n: Int, _ a: Pointer, _ pivots: UnsafeMutablePointer<Int32>) -> Int32 {
-    LAPACKE_sgetrf(LAPACK_COL_MAJOR, Int32(n), Int32(n), a, n.leading, pivots)
-  }
-
-  static func getri(_ n: Int, _ a: Pointer, _ pivots: UnsafeMutablePointer<Int32>) -> Int32 {
-    LAPACKE_sgetri(LAPACK_COL_MAJOR, Int32(n), a, n.leading, pivots)
-  }
-
-  static func getrsTransposed(
-    _ n: Int, _ columns: Int, _ a: Pointer, _ pivots: UnsafeMutablePointer<Int32>, _ b: Pointer
-  ) -> Int32 {
-    LAPACKE_sgetrs(
-      LAPACK_COL_MAJOR, transposed, Int32(n), Int32(columns), a, n.leading, pivots, b, n.leading)
-  }
-
-  static func gelsd(
-    _ m: Int, _ n: Int, _ columns: Int, _ a: Pointer, _ b: Pointer, _ s: Pointer, _ rcond: Double,
-    _ rank: inout Int32
-  ) -> Int32 {
-    LAPACKE_sgelsd(
-      LAPACK_COL_MAJOR, Int32(m), Int32(n), Int32(columns), a, m.leading, b, Swift.max(m, n).leading, s,
-      Float(rcond), &rank)
-  }
-
-  static func gemm(
-    _ layout: CBLAS_LAYOUT, _ a: CBLAS_TRANSPOSE, _ b: CBLAS_TRANSPOSE, _ m: Int, _ n: Int, _ k: Int, _ alpha: Float,
-    _ aPointer: UnsafePointer<Float>, _ lda: Int, _ bPointer: UnsafePointer<Float>, _ ldb: Int, _ beta: Float,
-    _ c: Pointer, _ ldc: Int
-  ) {
-    cblas_sgemm(
-      layout, a, b, Int32(m), Int32(n), Int32(k), alpha, aPointer, lda.leading, bPointer, ldb.leading, beta, c,
-      ldc.leading)
-  }
-
-  static func trmm(
-    _ layout: CBLAS_LAYOUT, _ triangle: CBLAS_UPLO, _ transpose: CBLAS_TRANSPOSE, _ m: Int, _ n: Int,
-    _ a: UnsafePointer<Float>, _ lda: Int, _ b: Pointer, _ ldb: Int
-  ) {
-    cblas_strmm(
-      layout, CblasLeft, triangle, transpose, CblasNonUnit, Int32(m), Int32(n), 1, a, lda.leading, b, ldb.leading)
-  }
-}
-
-extension Double: LAPACKScalar {
-  static func largestMagnitude(_ a: UnsafePointer<Double>, _ count: Int) -> Double {
-    // As integers magnitudes are ordered as they are, with NaN on top, and their maximum takes one instruction.
-    var largest: UInt64 = 0
-    for index in 0..<count { largest = max(largest, a[index].magnitude.bitPattern) }
-    return Double(bitPattern: largest)
-  }
-
-  static func gesdd(
-    _ job: Character, _ m: Int, _ n: Int, _ a: Pointer, _ s: Pointer, _ u: Pointer, _ ldu: Int, _ vt: Pointer,
-    _ ldvt: Int
-  ) -> Int32 {
-    LAPACKE_dgesdd(
-      LAPACK_COL_MAJOR, job.lapack, Int32(m), Int32(n), a, m.leading, s, u, ldu.leading, vt, ldvt.leading)
-  }
-
-  static func gebrd(
-    _ m: Int, _ n: Int, _ a: Pointer, _ lda: Int, _ d: Pointer, _ e: Pointer, _ tauQ: Pointer, _ tauP: Pointer
-  ) -> Int32 {
-    LAPACKE_dgebrd(LAPACK_COL_MAJOR, Int32(m), Int32(n), a, lda.leading, d, e, tauQ, tauP)
-  }
-
-  static func bdsdc(
-    _ n: Int, _ d: Pointer, _ e: Pointer, _ u: Pointer, _ ldu: Int, _ vt: Pointer, _ ldvt: Int
-  ) -> Int32 {
-    LAPACKE_dbdsdc(LAPACK_COL_MAJOR, upper, dense, Int32(n), d, e, u, ldu.leading, vt, ldvt.leading, nil, nil)
-  }
-
-  static func lasd0(
-    _ n: Int, _ columns: Int, _ d: Pointer, _ e: Pointer, _ u: Pointer, _ vt: Pointer, _ leading: Int, _ work: Pointer,
-    _ integers: UnsafeMutablePointer<Int32>
-  ) -> Int32 {
-    var sqre = Int32(columns - n), n = Int32(n), leading = leading.leading, small: Int32 = 25, info: Int32 = 0
-    dlasd0_(&n, &sqre, d, e, u, &leading, vt, &leading, &small, integers, work, &info)
-    return info
-  }
-
-  static func lasd2(
-    _ nl: Int, _ nr: Int, _ sqre: Int, _ k: inout Int32, _ d: Pointer, _ z: Pointer, _ alpha: Double, _ beta: Double,
-    _ u: Pointer, _ vt: Pointer, _ leading: Int, _ dsigma: Pointer, _ u2: Pointer, _ vt2: Pointer,
-    _ idxp: UnsafeMutablePointer<Int32>, _ idx: UnsafeMutablePointer<Int32>, _ idxc: UnsafeMutablePointer<Int32>,
-    _ idxq: UnsafeMutablePointer<Int32>, _ coltyp: UnsafeMutablePointer<Int32>
-  ) -> Int32 {
-    var nl = Int32(nl), nr = Int32(nr), sqre = Int32(sqre), ldu2 = nl + nr + 1, ldvt2 = ldu2 + sqre
-    var alpha = alpha, beta = beta, leading = leading.leading, info: Int32 = 0
-    dlasd2_(
-      &nl, &nr, &sqre, &k, d, z, &alpha, &beta, u, &leading, vt, &leading, dsigma, u2, &ldu2, vt2, &ldvt2, idxp, idx,
-      idxc, idxq, coltyp, &info)
-    return info
-  }
-
-  static func lasd4(
-    _ n: Int, _ index: Int, _ d: UnsafePointer<Double>, _ z: UnsafePointer<Double>, _ delta: Pointer, _ rho: Double,
-    _ root: Pointer, _ sums: Pointer
-  ) -> Int32 {
-    var n = Int32(n), index = Int32(index + 1), rho = rho, info: Int32 = 0
-    dlasd4_(&n, &index, d, z, delta, &rho, root, sums, &info)
-    return info
-  }
-
-  static func syevd(_ job: Character, _ n: Int, _ a: Pointer, _ w: Pointer) -> Int32 {
-    LAPACKE_dsyevd(LAPACK_COL_MAJOR, job.lapack, lower, Int32(n), a, n.leading, w)
-  }
-
-  static func sytrd(_ n: Int, _ a: Pointer, _ d: Pointer, _ e: Pointer, _ tau: Pointer) -> Int32 {
-    LAPACKE_dsytrd(LAPACK_COL_MAJOR, lower, Int32(n), a, n.leading, d, e, tau)
-  }
-
-  static func stedc(_ n: Int, _ d: Pointer, _ e: Pointer, _ z: Pointer, _ ldz: Int) -> Int32 {
-    LAPACKE_dstedc(LAPACK_COL_MAJOR, dense, Int32(n), d, e, z, ldz.leading)
-  }
-
-  static func laed2(
-    _ k: inout Int32, _ n: Int, _ n1: Int, _ d: Pointer, _ q: Pointer, _ ldq: Int,
-    _ indxq: UnsafeMutablePointer<Int32>, _ rho: inout Double, _ z: Pointer, _ dlamda: Pointer, _ w: Pointer,
-    _ q2: Pointer, _ indx: UnsafeMutablePointer<Int32>, _ indxc: UnsafeMutablePointer<Int32>,
-    _ indxp: UnsafeMutablePointer<Int32>, _ coltyp: UnsafeMutablePointer<Int32>
-  ) -> Int32 {
-    var n = Int32(n), n1 = Int32(n1), ldq = ldq.leading, info: Int32 = 0
-    dlaed2_(&k, &n, &n1, d, q, &ldq, indxq, &rho, z, dlamda, w, q2, indx, indxc, indxp, coltyp, &info)
-    return info
-  }
-
-  static func laed4(
-    _ n: Int, _ index: Int, _ d: UnsafePointer<Double>, _ z: UnsafePointer<Double>, _ delta: Pointer, _ rho: Double,
-    _ root: Pointer
-  ) -> Int32 {
-    var n = Int32(n), index = Int32(index + 1), rho = rho, info: Int32 = 0
-    dlaed4_(&n, &index, d, z, delta, &rho, root, &info)
-    return info
-  }
-
-  static func geev(_ n: Int, _ a: Pointer, _ real: Pointer, _ imaginary: Pointer) -> Int32 {
-    LAPACKE_dgeev(LAPACK_COL_MAJOR, none, none, Int32(n), a, n.leading, real, imaginary, nil, 1, nil, 1)
-  }
-
-  static func geqrf(_ m: Int, _ n: Int, _ a: Pointer, _ lda: Int, _ tau: Pointer) -> Int32 {
-    LAPACKE_dgeqrf(LAPACK_COL_MAJOR, Int32(m), Int32(n), a, lda.leading, tau)
-  }
-
-  static func orgqr(_ m: Int, _ n: Int, _ k: Int, _ a: Pointer, _ tau: Pointer) -> Int32 {
-    LAPACKE_dorgqr(LAPACK_COL_MAJOR, Int32(m), Int32(n), Int32(k), a, m.leading, tau)
-  }
-
-  static func trtri(_ n: Int, _ a: Pointer) -> Int32 {
-    LAPACKE_dtrtri(LAPACK_COL_MAJOR, upper, none, Int32(n), a, n.leading)
-  }
-
-  static func potrf(_ n: Int, _ a: Pointer) -> Int32 {
-    LAPACKE_dpotrf(LAPACK_COL_MAJOR, upper, Int32(n), a, n.leading)
-  }
-
-  static func getrf(_ n: Int, _ a: Pointer, _ pivots: UnsafeMutablePointer<Int32>) -> Int32 {
-    LAPACKE_dgetrf(LAPACK_COL_MAJOR, Int32(n), Int32(n), a, n.leading, pivots)
-  }
-
-  static func getri(_ n: Int, _ a: Pointer, _ pivots: UnsafeMutablePointer<Int32>) -> Int32 {
-    LAPACKE_dgetri(LAPACK_COL_MAJOR, Int32(n), a, n.leading, pivots)
-  }
-
-  static func getrsTransposed(
-    _ n: Int, _ columns: Int, _ a: Pointer, _ pivots: UnsafeMutablePointer<Int32>, _ b: Pointer
-  ) -> Int32 {
-    LAPACKE_dgetrs(
-      LAPACK_COL_MAJOR, transposed, Int32(n), Int32(columns), a, n.leading, pivots, b, n.leading)
-  }
-
-  static func gelsd(
-    _ m: Int, _ n: Int, _ columns: Int, _ a: Pointer, _ b: Pointer, _ s: Pointer, _ rcond: Double,
-    _ rank: inout Int32
-  ) -> Int32 {
-    LAPACKE_dgelsd(
-      LAPACK_COL_MAJOR, Int32(m), Int32(n), Int32(columns), a, m.leading, b, Swift.max(m, n).leading, s,
-      rcond, &rank)
-  }
-
-  static func gemm(
-    _ layout: CBLAS_LAYOUT, _ a: CBLAS_TRANSPOSE, _ b: CBLAS_TRANSPOSE, _ m: Int, _ n: Int, _ k: Int, _ alpha: Double,
-    _ aPointer: UnsafePointer<Double>, _ lda: Int, _ bPointer: UnsafePointer<Double>, _ ldb: Int, _ beta: Double,
-    _ c: Pointer, _ ldc: Int
-  ) {
-    cblas_dgemm(
-      layout, a, b, Int32(m), Int32(n), Int32(k), alpha, aPointer, lda.leading, bPointer, ldb.leading, beta, c,
-      ldc.leading)
-  }
-
-  static func trmm(
-    _ layout: CBLAS_LAYOUT, _ triangle: CBLAS_UPLO, _ transpose: CBLAS_TRANSPOSE, _ m: Int, _ n: Int,
-    _ a: UnsafePointer<Double>, _ lda: Int, _ b: Pointer, _ ldb: Int
-  ) {
-    cblas_dtrmm(
-      layout, CblasLeft, triangle, transpose, CblasNonUnit, Int32(m), Int32(n), 1, a, lda.leading, b, ldb.leading)
-  }
 }

@@ -106,7 +106,7 @@ struct Reflections<Scalar: LAPACKScalar> {
     Scalar.gemm(
       CblasColMajor, CblasTrans, CblasNoTrans, size, size, order - first, 1, v, order, v, order, 0, t, size)
     for index in block { t[(index - first) * (size + 1)] = tau[index] == 0 ? 1 : 1 / tau[index] }
-    _ = Scalar.trtri(size, t)
+    _ = Scalar.trtri(size, t)  // fails of zeros on the diagonal only
   }
 
   /// Runs `body` for parts of the columns in parallel, each with space for `VᵀC`.
