@@ -18,7 +18,8 @@ enum { max_threads = 256 };
 enum { spin_rounds = 1500 };
 
 typedef struct {
-  // (epoch << 32) | next chunk: a late worker can never claim a chunk of a later region.
+  // (epoch << 32) | next chunk, or a bit for every chunk nobody claimed where `placed`: a late worker can never claim a
+  // chunk of a later region.
   _Atomic uint64_t ticket __attribute__((aligned(64)));
   _Atomic uint32_t epoch __attribute__((aligned(64)));
   _Atomic uint32_t sleepers;
@@ -27,6 +28,7 @@ typedef struct {
   // What the region is. A late worker may read these while the next region is being written, and then discards what it
   // read: see drain().
   _Atomic size_t chunks;
+  _Atomic bool placed;
   _Atomic(ck_chunk_fn) fn;
   _Atomic(void *) context;
 } region_t;
@@ -52,18 +54,37 @@ static void futex_wake(_Atomic uint32_t *word, int count) {
   syscall(SYS_futex, (uint32_t *)word, FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0);
 }
 
-static void drain(uint32_t epoch) {
+// The chunks, as bits, that thread `index` claims first where chunks have their places.
+static uint32_t own_chunks(size_t index) {
+  const size_t threads = atomic_load_explicit(&region.helpers_allowed, memory_order_acquire);
+  uint32_t own = 0;
+  for (size_t chunk = index; chunk < ck_pool_most_placed; chunk += threads) own |= 1u << chunk;
+  return own;
+}
+
+static void drain(uint32_t epoch, size_t index) {
+  const uint32_t own = own_chunks(index);
   for (;;) {
     uint64_t ticket = atomic_load_explicit(&region.ticket, memory_order_acquire);
     if ((uint32_t)(ticket >> 32) != epoch) return;
     // Each of these is stored with release after the last region's ticket was closed, and loaded with acquire: whoever
     // reads a later region's value also sees the ticket closed, on CPUs that reorder stores too, and claims nothing.
-    const size_t chunk = (uint32_t)ticket, chunks = atomic_load_explicit(&region.chunks, memory_order_acquire);
+    const size_t chunks = atomic_load_explicit(&region.chunks, memory_order_acquire);
+    const bool placed = atomic_load_explicit(&region.placed, memory_order_acquire);
     const ck_chunk_fn fn = atomic_load_explicit(&region.fn, memory_order_acquire);
     void *const context = atomic_load_explicit(&region.context, memory_order_acquire);
-    if (chunk >= chunks) return;
+    uint32_t chunk = (uint32_t)ticket;
+    uint64_t claimed = ticket + 1;
+    if (placed) {
+      const uint32_t left = (uint32_t)ticket;
+      if (left == 0) return;
+      chunk = (uint32_t)__builtin_ctz(left & own ? left & own : left);
+      claimed = ticket - (1ull << chunk);
+    } else if (chunk >= chunks) {
+      return;
+    }
     // Succeeds only while this epoch's region is still open, so what was read above belongs to it.
-    if (!atomic_compare_exchange_weak(&region.ticket, &ticket, ticket + 1)) continue;
+    if (!atomic_compare_exchange_weak(&region.ticket, &ticket, claimed)) continue;
     fn(context, chunk);
     if (atomic_fetch_add_explicit(&region.done, 1, memory_order_acq_rel) + 1 == chunks) futex_wake(&region.done, 1);
   }
@@ -87,7 +108,7 @@ static void *worker(void *argument) {
       }
     }
     seen = epoch;
-    if (index < atomic_load_explicit(&region.helpers_allowed, memory_order_acquire)) drain(epoch);
+    if (index < atomic_load_explicit(&region.helpers_allowed, memory_order_acquire)) drain(epoch, index);
   }
   return NULL;
 }
@@ -131,7 +152,7 @@ static void start_workers(size_t threads) {
   }
 }
 
-void ck_pool_run(size_t chunks, ck_chunk_fn fn, void *context) {
+static void run(size_t chunks, bool placed, ck_chunk_fn fn, void *context) {
   const size_t threads = ck_pool_threads();
   if (chunks <= 1 || threads <= 1 || inside_region || chunks > UINT32_MAX ||
       pthread_mutex_trylock(&region_lock) != 0) {
@@ -146,12 +167,13 @@ void ck_pool_run(size_t chunks, ck_chunk_fn fn, void *context) {
   atomic_store_explicit(&region.fn, fn, memory_order_release);
   atomic_store_explicit(&region.context, context, memory_order_release);
   atomic_store_explicit(&region.chunks, chunks, memory_order_release);
+  atomic_store_explicit(&region.placed, placed, memory_order_release);
   atomic_store(&region.helpers_allowed, (uint32_t)threads);
   atomic_store(&region.done, 0);
-  atomic_store(&region.ticket, (uint64_t)epoch << 32);
+  atomic_store(&region.ticket, (uint64_t)epoch << 32 | (placed ? UINT32_MAX >> (ck_pool_most_placed - chunks) : 0));
   atomic_store(&region.epoch, epoch);
   if (atomic_load(&region.sleepers)) futex_wake(&region.epoch, (int)threads);
-  drain(epoch);
+  drain(epoch, 0);
   uint32_t done;
   int rounds = 0;
   while ((done = atomic_load_explicit(&region.done, memory_order_acquire)) < chunks) {
@@ -160,6 +182,12 @@ void ck_pool_run(size_t chunks, ck_chunk_fn fn, void *context) {
   }
   inside_region = false;
   pthread_mutex_unlock(&region_lock);
+}
+
+void ck_pool_run(size_t chunks, ck_chunk_fn fn, void *context) { run(chunks, false, fn, context); }
+
+void ck_pool_run_placed(size_t chunks, ck_chunk_fn fn, void *context) {
+  run(chunks, chunks <= ck_pool_most_placed, fn, context);
 }
 
 // A thread's scratch is freed when the thread ends, through the key's destructor.

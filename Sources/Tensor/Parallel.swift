@@ -21,13 +21,30 @@ package func parallelFor(_ count: Int, grain: Int = 1, _ body: (Range<Int>) -> V
     return
   }
   let size = (count + chunks - 1) / chunks
+  run(chunks, on: ck_pool_run) { chunk in
+    let start = chunk * size
+    if start < count { body(start..<min(count, start + size)) }
+  }
+}
+
+/// Runs `body` for parts `0 ..< count`, each part on the same thread in every call, where that thread is free: what a
+/// part reads and writes again and again stays in the caches of one core.
+func parallelInPlace(_ count: Int, threads: Int, _ body: (Int) -> Void) {
+  let chunks = min(count, threads, 32)
+  run(chunks, on: ck_pool_run_placed) { chunk in
+    for part in stride(from: chunk, to: count, by: chunks) { body(part) }
+  }
+}
+
+private func run(
+  _ chunks: Int,
+  on pool: (Int, @Sendable @convention(c) (UnsafeMutableRawPointer?, Int) -> Void, UnsafeMutableRawPointer?) -> Void,
+  _ body: (Int) -> Void
+) {
   withoutActuallyEscaping(body) { body in
-    var region = Region { chunk in
-      let start = chunk * size
-      if start < count { body(start..<min(count, start + size)) }
-    }
+    var region = Region(run: body)
     withUnsafeMutablePointer(to: &region) { context in
-      ck_pool_run(chunks, { $0?.assumingMemoryBound(to: Region.self).pointee.run($1) }, context)
+      pool(chunks, { $0?.assumingMemoryBound(to: Region.self).pointee.run($1) }, context)
     }
   }
 }

@@ -57,6 +57,43 @@ import Testing
     expectClose(try x.symmetricEigenvalues(), eigen.values, tolerance(dtype))
   }
 
+  @Test(arguments: Kernels.available, dtypes) func everyInstructionSetDecomposes(
+    _ kernels: Kernels, _ dtype: DType
+  ) throws {
+    try Kernels.with(kernels) {
+      for n in 129..<138 {
+        let x = Self.random([n, n], dtype), symmetric = x + x.transposed(), identity = Tensor(identity: n, dtype: dtype)
+        let eigen = try symmetric.symmetricEigen(), parts = try x.svd()
+        expectClose(product(symmetric, eigen.vectors), columnsScaled(eigen.vectors, eigen.values), tolerance(dtype))
+        expectClose(product(eigen.vectors.transposed(), eigen.vectors), identity, tolerance(dtype))
+        expectClose(product(columnsScaled(parts.u, parts.singularValues), parts.vTransposed), x, tolerance(dtype))
+        expectClose(product(parts.u.transposed(), parts.u), identity, tolerance(dtype))
+      }
+    }
+  }
+
+  /// A border of weights of every size beside a diagonal: values lie beside its elements, as near as weights are small.
+  @Test(arguments: dtypes) func rootsBesidePolesAreFound(_ dtype: DType) throws {
+    let n = 300
+    for power in [0.0, -3, -5] {
+      var arrow = Tensor(zeros: [n, n], dtype: .f64)
+      for index in 0..<n {
+        let weight = pow(10, power * Double(index * 7 % 11) / 10)
+        arrow[index, index] = Tensor(scalars: [Double(index) / Double(n)], shape: [])
+        arrow[n - 1, index] = Tensor(scalars: [weight], shape: [])
+        arrow[index, n - 1] = Tensor(scalars: [weight], shape: [])
+      }
+      let x = arrow.converted(to: dtype), eigen = try x.symmetricEigen(), parts = try x.svd()
+      let norm = rows(eigen.values)[0].map { abs($0) }.max() ?? 1
+      let near = Tolerance(absolute: norm * (dtype == .f64 ? 1e-13 : 1e-5))
+      expectClose(product(x, eigen.vectors), columnsScaled(eigen.vectors, eigen.values), near)
+      expectClose(
+        product(eigen.vectors.transposed(), eigen.vectors), identity(like: eigen.vectors), tolerance(dtype))
+      expectClose(product(columnsScaled(parts.u, parts.singularValues), parts.vTransposed), x, near)
+      expectClose(eigen.values.absolute().sorted(descending: true), parts.singularValues, near)
+    }
+  }
+
   /// Where values are equal, or vectors end within a block, merging leaves out some, most or all.
   @Test(arguments: dtypes) func vectorsOfSpecialMatricesAreOrthonormalToo(_ dtype: DType) throws {
     let n = 270, identity = Tensor(identity: n, dtype: .f64), few = Self.random([n, 5], .f64)

@@ -3,6 +3,7 @@
 #pragma once
 #include "ck_attention.h"
 #include "ck_convert.h"
+#include "ck_decomposition.h"
 #include "ck_elementwise.h"
 #include "ck_gemm.h"
 #include "ck_gradient.h"

@@ -10,6 +10,8 @@ struct ck_row_ops;
 struct ck_elementwise_ops;
 struct ck_convert_ops;
 struct ck_gradient_ops;
+struct ck_decomposition_f32;
+struct ck_decomposition_f64;
 
 typedef struct ck_isa {
   const char *name;  // "generic", "avx2", "avx512", "avx512bf16", "amx"
@@ -20,6 +22,8 @@ typedef struct ck_isa {
   const struct ck_elementwise_ops *elementwise;
   const struct ck_convert_ops *convert;
   const struct ck_gradient_ops *gradient;
+  const struct ck_decomposition_f32 *decomposition_f32;
+  const struct ck_decomposition_f64 *decomposition_f64;
 } ck_isa;
 
 // The sets this CPU can run, slowest first; "generic" is always there. Where the CPU multiplies bytes into 32-bit sums

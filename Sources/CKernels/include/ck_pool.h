@@ -13,6 +13,11 @@ void ck_pool_set_threads(size_t threads);
 // that finds the pool taken by another thread, runs serially on its caller.
 void ck_pool_run(size_t chunks, __attribute__((swift_attr("@Sendable"))) ck_chunk_fn fn, void *context);
 
+// As ck_pool_run, but chunk i is the same thread's in every region, unless another one finds it left over: what a chunk
+// reads and writes stays in that core's caches. More than 32 chunks are run in order.
+enum { ck_pool_most_placed = 32 };
+void ck_pool_run_placed(size_t chunks, __attribute__((swift_attr("@Sendable"))) ck_chunk_fn fn, void *context);
+
 // Scratch of at least `bytes` bytes, 64-byte aligned, owned by the calling thread and slot, kept for the next
 // call. NULL only when memory is exhausted. A kernel that calls another must not share its slot.
 enum { ck_scratch_gemm_a, ck_scratch_gemm_b, ck_scratch_gemm_bias, ck_scratch_attention, ck_scratch_rows, ck_scratch_slots };

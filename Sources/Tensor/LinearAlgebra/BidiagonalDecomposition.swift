@@ -93,12 +93,12 @@ extension LAPACKScalar {
         for index in 0..<n { values[index] /= scale }
         defer { for index in 0..<n { values[index] *= scale } }
         var count: Int32 = 0
-        var info = lasd2(
+        let info = lasd2(
           upper, lower, m - n, &count, values, z, alpha / scale, beta / scale, u, vTransposed, leading, poles, u2, vt2,
           work, work + n + 4, places, order, kinds)
         if info != 0 { return info }
         let equation = SingularEquation(count: Int(count), poles: poles, weights: z)
-        info = equation.solve(roots: values, differences: u, leading, sums: sums)
+        equation.solve(roots: values, differences: u, leading, sums: sums)
         equation.findWeights(differences: u, leading, sums: sums, into: exact)
         // Behind the row between the halves: vectors of the upper half alone, of the lower alone, of both.
         let (first, second, both) = (Int(kinds[0]), Int(kinds[1]), Int(kinds[2])), dense = 1 + first + second

@@ -1,6 +1,5 @@
 /// What LAPACK's drivers `gesdd` and `syevd`, and `geqrf` with `orgqr`, do: small matrices are left to them, large ones
-/// go through the same steps with `Reflections` applied in parallel. Matrices lie by columns and are overwritten; the
-/// result is LAPACK's `info`.
+/// go through the same steps in parallel. Matrices lie by columns and are overwritten; the result is LAPACK's `info`.
 extension LAPACKScalar {
   /// `A = U S Vᵀ` of `[rows, columns]` with at least as many rows as columns, of which there is one or more.
   ///
@@ -13,14 +12,12 @@ extension LAPACKScalar {
     guard !isSmall(rows, columns) else {
       return gesdd(uColumns == columns ? "S" : "A", rows, columns, a, values, u, rows, vTransposed, columns)
     }
-    let scale = scaleToNormal(a, rows * columns)
+    let scale = scaleToOne(a, rows * columns)
     for column in columns..<max(columns, uColumns) { u[column * (rows + 1)] = 1 }
     let all = Reflections<Self>.Target(pointer: u, leading: rows, columns: uColumns)
     var info: Int32 = 0
-    if 6 * rows >= 11 * columns {
-      // With so many rows (the ratio is LAPACK's) it takes less work to go on with R, which is square.
-      let q = Reflections(factoring: a, rows: rows, columns: columns, info: &info)
-      for column in 0..<columns { (a + column * (rows + 1) + 1).update(repeating: 0, count: columns - column - 1) }
+    if isTall(rows, columns) {
+      let q = leaveTriangle(rows, columns, a, &info)
       // The further columns of U are those of Q.
       let first = Reflections<Self>.Target(pointer: u, leading: rows, columns: columns)
       if info == 0 { info = throughTwoDiagonals(columns, columns, a, rows, values, first, vTransposed) }
@@ -30,6 +27,36 @@ extension LAPACKScalar {
     }
     for index in 0..<columns { values[index] *= scale }
     return info
+  }
+
+  /// The singular values alone, of the same.
+  static func singularValues(_ rows: Int, _ columns: Int, _ a: Pointer, values: Pointer) -> Int32 {
+    guard !isSmall(rows, columns) else { return gesdd("N", rows, columns, a, values, a, rows, a, columns) }
+    let scale = scaleToOne(a, rows * columns)
+    var info: Int32 = 0, height = rows
+    if isTall(rows, columns) {
+      _ = leaveTriangle(rows, columns, a, &info)
+      height = columns
+    }
+    if info != 0 { return info }
+    return withSpace(3 * columns) { beside in
+      BidiagonalForm(height, columns, a, rows).find(values, beside, beside + columns, beside + 2 * columns)
+      info = bdsdc(columns, values, beside)
+      for index in 0..<columns { values[index] *= scale }
+      return info
+    }
+  }
+
+  /// Whether there are so many rows that it takes less work to go on with `R` of `A = Q R`, which is square; the ratio is
+  /// LAPACK's.
+  private static func isTall(_ rows: Int, _ columns: Int) -> Bool { 6 * rows >= 11 * columns }
+
+  /// `A = Q R`, of which `R` is left in the first rows of `A`, and zeros below its diagonal.
+  private static func leaveTriangle(_ rows: Int, _ columns: Int, _ a: Pointer, _ info: inout Int32) -> Reflections<Self>
+  {
+    let q = Reflections(factoring: a, rows: rows, columns: columns, info: &info)
+    for column in 0..<columns { (a + column * (rows + 1) + 1).update(repeating: 0, count: columns - column - 1) }
+    return q
   }
 
   /// `A = Q B Pᵀ` with two diagonals in `B`, and `B = W S Zᵀ`, hence `U = Q W` and `V = P Z`.
@@ -43,8 +70,7 @@ extension LAPACKScalar {
   ) -> Int32 {
     withSpace(3 * columns) { beside in
       let tauQ = beside + columns, tauP = tauQ + columns
-      let info = gebrd(rows, columns, a, leading, values, beside, tauQ, tauP)
-      if info != 0 { return info }
+      BidiagonalForm(rows, columns, a, leading).find(values, beside, tauQ, tauP)
       var q: Reflections<Self>?, p: Reflections<Self>?
       let failed = inParallel(2) { task in
         if task == 0 {
@@ -73,16 +99,28 @@ extension LAPACKScalar {
       vectors.update(from: a, count: n * n)
       return info
     }
-    let scale = scaleToNormal(a, n * n)
+    let scale = scaleToOne(a, n * n)
     return withSpace(2 * n) { beside in
       let tau = beside + n
-      var info = sytrd(n, a, values, beside, tau)
-      if info == 0 { info = tridiagonalEigen(n, values, beside, vectors: vectors) }
+      TridiagonalForm(n, a).find(values, beside, tau)
+      let info = tridiagonalEigen(n, values, beside, vectors: vectors)
       if info != 0 { return info }
       Reflections(order: n - 1, count: n - 1, stored: a + 1, along: 1, across: n, tau: tau)
         .apply(to: .init(pointer: vectors + 1, leading: n, columns: n))
       for index in 0..<n { values[index] *= scale }
       return 0
+    }
+  }
+
+  /// The eigenvalues alone, of the same.
+  static func symmetricEigenvalues(_ n: Int, _ a: Pointer, values: Pointer) -> Int32 {
+    guard !isSmall(n, n) else { return syevd("N", n, a, values) }
+    let scale = scaleToOne(a, n * n)
+    return withSpace(2 * n) { beside in
+      TridiagonalForm(n, a).find(values, beside, beside + n)
+      let info = sterf(n, values, beside)
+      for index in 0..<n { values[index] *= scale }
+      return info
     }
   }
 
@@ -108,12 +146,11 @@ extension LAPACKScalar {
   /// Where LAPACK's drivers are faster, which do less besides.
   private static func isSmall(_ rows: Int, _ columns: Int) -> Bool { rows * columns <= 64 * 64 }
 
-  /// Divides a matrix whose squares would be too large or too small by a power of two, which is returned.
-  private static func scaleToNormal(_ a: Pointer, _ count: Int) -> Self {
-    let largest = largestMagnitude(a, count), small = leastNormalMagnitude.squareRoot() / ulpOfOne
-    guard largest > 0, largest < small || largest > 1 / small else { return 1 }
-    let scale = powerOfTwo(largest)
-    for index in 0..<count { a[index] /= scale }
+  /// Divides a matrix by the power of two that leaves elements of about 1, and returns it: squares are then neither too
+  /// large nor too small, and a matrix times a power of two has the same vectors to the last bit.
+  private static func scaleToOne(_ a: Pointer, _ count: Int) -> Self {
+    let scale = powerOfTwo(largestMagnitude(a, count))
+    if scale != 1 { for index in 0..<count { a[index] /= scale } }
     return scale
   }
 

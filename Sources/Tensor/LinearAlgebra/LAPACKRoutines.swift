@@ -1,3 +1,4 @@
+import CKernels
 import CLAPACKE
 import COpenBLAS
 
@@ -10,14 +11,13 @@ struct LAPACKRoutines<Scalar>: Sendable {
   typealias Text = CChar
 
   let gesdd: @Sendable (Int32, Text, Int32, Int32, Pointer, Int32, Pointer, Pointer, Int32, Pointer, Int32) -> Int32
-  let gebrd: @Sendable (Int32, Int32, Int32, Pointer, Int32, Pointer, Pointer, Pointer, Pointer) -> Int32
   let bdsdc:
     @Sendable (
       Int32, Text, Text, Int32, Pointer, Pointer, Pointer, Int32, Pointer, Int32, Pointer, Integers
     ) -> Int32
   let syevd: @Sendable (Int32, Text, Text, Int32, Pointer, Int32, Pointer) -> Int32
-  let sytrd: @Sendable (Int32, Text, Int32, Pointer, Int32, Pointer, Pointer, Pointer) -> Int32
   let stedc: @Sendable (Int32, Text, Int32, Pointer, Pointer, Pointer, Int32) -> Int32
+  let sterf: @Sendable (Int32, Pointer, Pointer) -> Int32
   let geev:
     @Sendable (
       Int32, Text, Text, Int32, Pointer, Int32, Pointer, Pointer, Pointer, Int32, Pointer, Int32
@@ -36,7 +36,6 @@ struct LAPACKRoutines<Scalar>: Sendable {
       Integers, Constants, Constants, Pointer, Pointer, Constants, Integers, Pointer, Pointer, Pointer, Pointer,
       Pointer, Integers, Integers, Integers, Integers, Integers
     ) -> Void
-  let laed4: @Sendable (Constants, Constants, Constant, Constant, Pointer, Constant, Pointer, Integers) -> Void
   let lasd0:
     @Sendable (
       Constants, Constants, Pointer, Pointer, Pointer, Constants, Pointer, Constants, Constants, Integers, Pointer,
@@ -48,8 +47,12 @@ struct LAPACKRoutines<Scalar>: Sendable {
       Constants, Pointer, Pointer, Constants, Pointer, Constants, Integers, Integers, Integers, Integers, Integers,
       Integers
     ) -> Void
-  let lasd4: @Sendable (Constants, Constants, Constant, Constant, Pointer, Constant, Pointer, Pointer, Integers) -> Void
+  let larfg: @Sendable (Int32, Pointer, Pointer, Int32, Pointer) -> Int32
   // BLAS.
+  let gemv:
+    @Sendable (
+      CBLAS_LAYOUT, CBLAS_TRANSPOSE, Int32, Int32, Scalar, Constant, Int32, Constant, Int32, Scalar, Pointer, Int32
+    ) -> Void
   let gemm:
     @Sendable (
       CBLAS_LAYOUT, CBLAS_TRANSPOSE, CBLAS_TRANSPOSE, Int32, Int32, Int32, Scalar, Constant, Int32, Constant, Int32,
@@ -64,11 +67,27 @@ struct LAPACKRoutines<Scalar>: Sendable {
 
 extension Float: LAPACKScalar {
   static let routines = LAPACKRoutines<Float>(
-    gesdd: LAPACKE_sgesdd, gebrd: LAPACKE_sgebrd, bdsdc: LAPACKE_sbdsdc, syevd: LAPACKE_ssyevd, sytrd: LAPACKE_ssytrd,
-    stedc: LAPACKE_sstedc, geev: LAPACKE_sgeev, geqrf: LAPACKE_sgeqrf, orgqr: LAPACKE_sorgqr, trtri: LAPACKE_strtri,
+    gesdd: LAPACKE_sgesdd, bdsdc: LAPACKE_sbdsdc, syevd: LAPACKE_ssyevd,
+    stedc: LAPACKE_sstedc, sterf: LAPACKE_ssterf, geev: LAPACKE_sgeev, geqrf: LAPACKE_sgeqrf, orgqr: LAPACKE_sorgqr,
+    trtri: LAPACKE_strtri,
     potrf: LAPACKE_spotrf, getrf: LAPACKE_sgetrf, getri: LAPACKE_sgetri, getrs: LAPACKE_sgetrs, gelsd: LAPACKE_sgelsd,
-    laed2: slaed2_, laed4: slaed4_, lasd0: slasd0_, lasd2: slasd2_, lasd4: slasd4_, gemm: cblas_sgemm,
-    trmm: cblas_strmm)
+    laed2: slaed2_, lasd0: slasd0_, lasd2: slasd2_, larfg: LAPACKE_slarfg,
+    gemv: cblas_sgemv, gemm: cblas_sgemm, trmm: cblas_strmm)
+
+  static func symmetricColumns(
+    _ kernels: Kernels, _ a: UnsafePointer<Float>, _ leading: Int, rows: Int, columns: Int, _ x: UnsafePointer<Float>,
+    _ y: Pointer
+  ) {
+    kernels.table.pointee.decomposition_f32.pointee.symmetric_columns(a, leading, rows, columns, x, y)
+  }
+
+  static func secularSums(
+    _ kernels: Kernels, _ squares: UnsafePointer<Float>, _ poles: UnsafePointer<Float>, _ count: Int, _ x: Float
+  ) -> (value: Float, slope: Float) {
+    var value: Float = 0, slope: Float = 0
+    kernels.table.pointee.decomposition_f32.pointee.secular_sums(squares, poles, count, x, &value, &slope)
+    return (value, slope)
+  }
 
   static func largestMagnitude(_ a: UnsafePointer<Float>, _ count: Int) -> Float {
     // As integers magnitudes are ordered as they are, with NaN on top, and their maximum takes one instruction.
@@ -80,11 +99,27 @@ extension Float: LAPACKScalar {
 
 extension Double: LAPACKScalar {
   static let routines = LAPACKRoutines<Double>(
-    gesdd: LAPACKE_dgesdd, gebrd: LAPACKE_dgebrd, bdsdc: LAPACKE_dbdsdc, syevd: LAPACKE_dsyevd, sytrd: LAPACKE_dsytrd,
-    stedc: LAPACKE_dstedc, geev: LAPACKE_dgeev, geqrf: LAPACKE_dgeqrf, orgqr: LAPACKE_dorgqr, trtri: LAPACKE_dtrtri,
+    gesdd: LAPACKE_dgesdd, bdsdc: LAPACKE_dbdsdc, syevd: LAPACKE_dsyevd,
+    stedc: LAPACKE_dstedc, sterf: LAPACKE_dsterf, geev: LAPACKE_dgeev, geqrf: LAPACKE_dgeqrf, orgqr: LAPACKE_dorgqr,
+    trtri: LAPACKE_dtrtri,
     potrf: LAPACKE_dpotrf, getrf: LAPACKE_dgetrf, getri: LAPACKE_dgetri, getrs: LAPACKE_dgetrs, gelsd: LAPACKE_dgelsd,
-    laed2: dlaed2_, laed4: dlaed4_, lasd0: dlasd0_, lasd2: dlasd2_, lasd4: dlasd4_, gemm: cblas_dgemm,
-    trmm: cblas_dtrmm)
+    laed2: dlaed2_, lasd0: dlasd0_, lasd2: dlasd2_, larfg: LAPACKE_dlarfg,
+    gemv: cblas_dgemv, gemm: cblas_dgemm, trmm: cblas_dtrmm)
+
+  static func symmetricColumns(
+    _ kernels: Kernels, _ a: UnsafePointer<Double>, _ leading: Int, rows: Int, columns: Int, _ x: UnsafePointer<Double>,
+    _ y: Pointer
+  ) {
+    kernels.table.pointee.decomposition_f64.pointee.symmetric_columns(a, leading, rows, columns, x, y)
+  }
+
+  static func secularSums(
+    _ kernels: Kernels, _ squares: UnsafePointer<Double>, _ poles: UnsafePointer<Double>, _ count: Int, _ x: Double
+  ) -> (value: Double, slope: Double) {
+    var value: Double = 0, slope: Double = 0
+    kernels.table.pointee.decomposition_f64.pointee.secular_sums(squares, poles, count, x, &value, &slope)
+    return (value, slope)
+  }
 
   static func largestMagnitude(_ a: UnsafePointer<Double>, _ count: Int) -> Double {
     var largest: UInt64 = 0

@@ -6,6 +6,15 @@ protocol LAPACKScalar: TensorScalar, BinaryFloatingPoint {
   typealias Pointer = UnsafeMutablePointer<Self>
 
   static var routines: LAPACKRoutines<Self> { get }
+  /// What the first `columns` columns of the lower triangle of a symmetric matrix, of `[rows, rows]`, contribute to its
+  /// product with `x`: `y`, `[rows]`, is written.
+  static func symmetricColumns(
+    _ kernels: Kernels, _ a: UnsafePointer<Self>, _ leading: Int, rows: Int, columns: Int, _ x: UnsafePointer<Self>,
+    _ y: Pointer)
+  /// The sums of `squares / (poles - x)` and of its derivative.
+  static func secularSums(
+    _ kernels: Kernels, _ squares: UnsafePointer<Self>, _ poles: UnsafePointer<Self>, _ count: Int, _ x: Self
+  ) -> (value: Self, slope: Self)
   /// Infinite or NaN where an element is; 0 of none.
   static func largestMagnitude(_ a: UnsafePointer<Self>, _ count: Int) -> Self
 }
@@ -21,18 +30,16 @@ extension LAPACKScalar {
       LAPACK_COL_MAJOR, job.lapack, Int32(m), Int32(n), a, m.leading, s, u, ldu.leading, vt, ldvt.leading)
   }
 
-  /// `A = Q B Pᵀ` with more rows than columns, or as many, and the two diagonals of `B` in `d` and `e`.
-  static func gebrd(
-    _ m: Int, _ n: Int, _ a: Pointer, _ lda: Int, _ d: Pointer, _ e: Pointer, _ tauQ: Pointer, _ tauP: Pointer
-  ) -> Int32 {
-    routines.gebrd(LAPACK_COL_MAJOR, Int32(m), Int32(n), a, lda.leading, d, e, tauQ, tauP)
-  }
-
   /// `B = U S Vᵀ` with the two diagonals of `B` in `d` and `e`, and `S` in `d` afterwards.
   static func bdsdc(
     _ n: Int, _ d: Pointer, _ e: Pointer, _ u: Pointer, _ ldu: Int, _ vt: Pointer, _ ldvt: Int
   ) -> Int32 {
     routines.bdsdc(LAPACK_COL_MAJOR, upper, dense, Int32(n), d, e, u, ldu.leading, vt, ldvt.leading, nil, nil)
+  }
+
+  /// The singular values alone, in `d`.
+  static func bdsdc(_ n: Int, _ d: Pointer, _ e: Pointer) -> Int32 {
+    routines.bdsdc(LAPACK_COL_MAJOR, upper, none, Int32(n), d, e, nil, 1, nil, 1, nil, nil)
   }
 
   /// `bdsdc` of a matrix with as many columns as rows or one more, values in no order. `u` and `vt` are identities at
@@ -62,30 +69,18 @@ extension LAPACKScalar {
     return info
   }
 
-  /// Root `index` of `1 + ρ Σ z² / (d² - x²)`, `d - x` and `d + x`.
-  static func lasd4(
-    _ n: Int, _ index: Int, _ d: UnsafePointer<Self>, _ z: UnsafePointer<Self>, _ delta: Pointer, _ rho: Self,
-    _ root: Pointer, _ sums: Pointer
-  ) -> Int32 {
-    var n = Int32(n), index = Int32(index + 1), rho = rho, info: Int32 = 0
-    routines.lasd4(&n, &index, d, z, delta, &rho, root, sums, &info)
-    return info
-  }
-
   /// Eigenvalues `w` of a symmetric matrix, of which the lower triangle is read; vectors in `a` when `job` is `V`.
   static func syevd(_ job: Character, _ n: Int, _ a: Pointer, _ w: Pointer) -> Int32 {
     routines.syevd(LAPACK_COL_MAJOR, job.lapack, lower, Int32(n), a, n.leading, w)
-  }
-
-  /// `A = Q T Qᵀ` of a symmetric matrix, of which the lower triangle is read, with the diagonals of `T` in `d` and `e`.
-  static func sytrd(_ n: Int, _ a: Pointer, _ d: Pointer, _ e: Pointer, _ tau: Pointer) -> Int32 {
-    routines.sytrd(LAPACK_COL_MAJOR, lower, Int32(n), a, n.leading, d, e, tau)
   }
 
   /// Eigenvalues in `d` and vectors of the symmetric matrix with the diagonals `d` and `e`.
   static func stedc(_ n: Int, _ d: Pointer, _ e: Pointer, _ z: Pointer, _ ldz: Int) -> Int32 {
     routines.stedc(LAPACK_COL_MAJOR, dense, Int32(n), d, e, z, ldz.leading)
   }
+
+  /// The eigenvalues alone, in `d`.
+  static func sterf(_ n: Int, _ d: Pointer, _ e: Pointer) -> Int32 { routines.sterf(Int32(n), d, e) }
 
   /// Leaves out what two sets of eigenvalues, of `n1` and `n - n1`, need not be merged for; `k` are left. Names of the
   /// parameters and what they hold are LAPACK's.
@@ -97,16 +92,6 @@ extension LAPACKScalar {
   ) -> Int32 {
     var n = Int32(n), n1 = Int32(n1), ldq = ldq.leading, info: Int32 = 0
     routines.laed2(&k, &n, &n1, d, q, &ldq, indxq, &rho, z, dlamda, w, q2, indx, indxc, indxp, coltyp, &info)
-    return info
-  }
-
-  /// Root `index` of `1 + ρ Σ z² / (d - x)`, and `d - x`.
-  static func laed4(
-    _ n: Int, _ index: Int, _ d: UnsafePointer<Self>, _ z: UnsafePointer<Self>, _ delta: Pointer, _ rho: Self,
-    _ root: Pointer
-  ) -> Int32 {
-    var n = Int32(n), index = Int32(index + 1), rho = rho, info: Int32 = 0
-    routines.laed4(&n, &index, d, z, delta, &rho, root, &info)
     return info
   }
 
@@ -156,6 +141,22 @@ extension LAPACKScalar {
     routines.gelsd(
       LAPACK_COL_MAJOR, Int32(m), Int32(n), Int32(columns), a, m.leading, b, Swift.max(m, n).leading, s,
       Self(rcond), &rank)
+  }
+
+  /// The reflection `I - τ v vᵀ` that leaves of `count` elements only the first, where `v` has a 1; the others become those
+  /// of `v`. Returns `τ`.
+  static func reflection(_ count: Int, _ elements: Pointer) -> Self {
+    var tau: Self = 0
+    _ = routines.larfg(Int32(count), elements, elements + min(1, count - 1), 1, &tau)
+    return tau
+  }
+
+  /// `y = α op(A) x + β y` with `A` `[m, n]` by columns.
+  static func gemv(
+    _ transpose: CBLAS_TRANSPOSE, _ m: Int, _ n: Int, _ alpha: Self, _ a: UnsafePointer<Self>, _ lda: Int,
+    _ x: UnsafePointer<Self>, _ xStride: Int, _ beta: Self, _ y: Pointer
+  ) {
+    routines.gemv(CblasColMajor, transpose, Int32(m), Int32(n), alpha, a, lda.leading, x, xStride.leading, beta, y, 1)
   }
 
   /// `C = α op(A) op(B) + β C`, `C` `[m, n]`, inner extent `k`.

@@ -51,28 +51,24 @@ func forEachMatrix(
   _ count: Int, _ routine: String, _ body: (Int) -> LinearAlgebraError.Reason?
 ) throws(LinearAlgebraError) {
   BLAS.prepare()
-  var reasons = [LinearAlgebraError.Reason?](repeating: nil, count: count)
-  reasons.withUnsafeMutableBufferPointer { reasons in
-    nonisolated(unsafe) let slots = reasons
-    parallelFor(count) { range in
-      for index in range { slots[index] = body(index) }
-    }
-  }
-  for (index, reason) in reasons.enumerated() {
+  for (index, reason) in parallelMap(count, body).enumerated() {
     if let reason { throw LinearAlgebraError(routine: routine, matrix: index, reason: reason) }
   }
 }
 
 /// Runs `body` for `0 ..< count` in parallel and returns the first of LAPACK's `info` (by position) that is not 0.
-func inParallel(_ count: Int, grain: Int = 1, _ body: (Int) -> Int32) -> Int32 {
-  var infos = [Int32](repeating: 0, count: count)
-  infos.withUnsafeMutableBufferPointer { infos in
-    nonisolated(unsafe) let slots = infos
-    parallelFor(count, grain: grain) { range in
-      for index in range { slots[index] = body(index) }
+func inParallel(_ count: Int, _ body: (Int) -> Int32) -> Int32 {
+  parallelMap(count, body).first { $0 != 0 } ?? 0
+}
+
+private func parallelMap<Result>(_ count: Int, _ body: (Int) -> Result) -> [Result] {
+  Array(unsafeUninitializedCapacity: count) { results, initialized in
+    nonisolated(unsafe) let slots = results
+    parallelFor(count) { range in
+      for index in range { slots.initializeElement(at: index, to: body(index)) }
     }
+    initialized = count
   }
-  return infos.first { $0 != 0 } ?? 0
 }
 
 extension LAPACKScalar {

@@ -24,7 +24,7 @@ struct Reflections<Scalar: LAPACKScalar> {
   }
 
   /// Reflections that are applied together.
-  private static var width: Int { 64 }
+  private static var width: Int { 48 }
 
   /// Extent of `Q`.
   private let order: Int
@@ -111,7 +111,7 @@ struct Reflections<Scalar: LAPACKScalar> {
 
   /// Runs `body` for parts of the columns in parallel, each with space for `VᵀC`.
   private func forEachStripe(of target: Target, _ body: (Range<Int>, UnsafeMutablePointer<Scalar>) -> Void) {
-    withExtendedLifetime(memory) { Scalar.inStripes(target.columns, of: 128, space: Self.width, body) }
+    withExtendedLifetime(memory) { Scalar.inStripes(target.columns, of: 96, space: Self.width, body) }
   }
 
   /// `C -= V T Vᵀ C` of some columns, `V Tᵀ Vᵀ C` for the transpose of the block.

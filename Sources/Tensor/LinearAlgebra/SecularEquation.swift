@@ -9,15 +9,19 @@ struct SecularEquation<Scalar: LAPACKScalar> {
 
   /// - Parameters:
   ///   - roots: ascending
-  ///   - differences: of all poles from root 0 in column 0, from root 1 in column 1 …, exact to the last bits; with
-  ///     one or two poles the vectors themselves
+  ///   - differences: of all poles from root 0 in column 0, from root 1 in column 1 …, exact to the last bits
   ///   - leading: from one column to the next
-  /// - Returns: LAPACK's `info`
-  func solve(
-    roots: UnsafeMutablePointer<Scalar>, differences: UnsafeMutablePointer<Scalar>, _ leading: Int
-  ) -> Int32 {
-    inParallel(count, grain: 16) { root in
-      Scalar.laed4(count, root, poles, weights, differences + root * leading, rho, roots + root)
+  func solve(roots: UnsafeMutablePointer<Scalar>, differences: UnsafeMutablePointer<Scalar>, _ leading: Int) {
+    let secular = SecularRoots(count: count, weights: weights, rho: rho)
+    parallelFor(count, grain: 16) { range in
+      for root in range {
+        let column = differences + root * leading
+        let (pole, distance) = secular.find(root, shifted: column) { pole in
+          for index in 0..<count { column[index] = poles[index] - poles[pole] }
+        }
+        for index in 0..<count { column[index] -= distance }
+        roots[root] = poles[pole] + distance
+      }
     }
   }
 
@@ -25,7 +29,6 @@ struct SecularEquation<Scalar: LAPACKScalar> {
   func findWeights(
     differences: UnsafePointer<Scalar>, _ leading: Int, into exact: UnsafeMutablePointer<Scalar>
   ) {
-    guard count > 2 else { return }
     parallelFor(count, grain: 64) { range in
       for index in range { exact[index] = differences[index * (leading + 1)] }
       for root in 0..<count {
@@ -53,7 +56,7 @@ struct SecularEquation<Scalar: LAPACKScalar> {
   ) {
     for place in 0..<count {
       let index = Int(order[place]) - 1
-      vector[place] = count > 2 ? weights[index] / differences[index] : differences[index]
+      vector[place] = weights[index] / differences[index]
     }
     let length = Scalar.length(vector, count)
     for place in 0..<count { vector[place] /= length }

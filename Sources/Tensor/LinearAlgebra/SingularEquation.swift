@@ -20,18 +20,25 @@ struct SingularEquation<Scalar: LAPACKScalar> {
   ///   - differences: of all poles and root 0 in column 0, of all and root 1 in column 1 …, exact to the last bits
   ///   - leading: from one column of the differences to the next
   ///   - sums: of the same, `[count, count]`
-  /// - Returns: LAPACK's `info`
   func solve(
     roots: UnsafeMutablePointer<Scalar>, differences: UnsafeMutablePointer<Scalar>, _ leading: Int,
     sums: UnsafeMutablePointer<Scalar>
-  ) -> Int32 {
-    if count == 1 {
-      (roots[0], differences[0], sums[0]) = (rho.squareRoot(), -1, 1)
-      return 0
-    }
-    return inParallel(count, grain: 16) { root in
-      Scalar.lasd4(
-        count, root, poles, weights, differences + root * leading, rho, roots + root, sums + root * count)
+  ) {
+    let secular = SecularRoots(count: count, weights: weights, rho: rho)
+    parallelFor(count, grain: 16) { range in
+      for root in range {
+        let difference = differences + root * leading, sum = sums + root * count
+        // The squares of the poles, and of the roots, are those of the secular equation.
+        let (near, distance) = secular.find(root, shifted: sum) { pole in
+          for index in 0..<count { sum[index] = (poles[index] - poles[pole]) * (poles[index] + poles[pole]) }
+        }
+        let pole = poles[near], offset = distance / (pole + (pole * pole + distance).squareRoot())
+        for index in 0..<count {
+          difference[index] = poles[index] - pole - offset
+          sum[index] = poles[index] + pole + offset
+        }
+        roots[root] = pole + offset
+      }
     }
   }
 

@@ -1,5 +1,5 @@
 /// Matrix decompositions by LAPACK, over the last two axes; leading axes are a batch whose matrices run in parallel.
-/// A single large matrix is spread over all threads by `svd`, `symmetricEigen` and `qr`.
+/// A single large matrix is spread over all threads by `svd`, `symmetricEigen` and `qr`, and for values alone.
 ///
 /// `f64` is computed in `f64`, everything narrower in `f32`. Any strides are accepted. NaN, infinities and what the
 /// numbers do not allow throw `LinearAlgebraError`.
@@ -14,7 +14,8 @@ extension Tensor {
     public var vTransposed: Tensor
   }
 
-  /// Singular value decomposition of `[…, rows, columns]` (LAPACK `gebrd`, `bdsdc`).
+  /// Singular value decomposition of `[…, rows, columns]` by divide and
+  /// conquer (as LAPACK `gesdd`).
   ///
   /// - Parameter full: whether `u` and `vTransposed` are square
   public func svd(full: Bool = false) throws(LinearAlgebraError) -> SingularValueDecomposition {
@@ -44,7 +45,8 @@ extension Tensor {
     public var vectors: Tensor
   }
 
-  /// Eigenvalues and eigenvectors of symmetric `[…, n, n]`, of which the lower triangle is read (LAPACK `sytrd`, `stedc`).
+  /// Eigenvalues and eigenvectors of symmetric `[…, n, n]`, of which the lower triangle is read, by
+  /// divide and conquer (as LAPACK `syevd`).
   public func symmetricEigen() throws(LinearAlgebraError) -> SymmetricEigen {
     let x = forLAPACK("symmetricEigen")
     return try x.dtype == .f64 ? x.eigen(Double.self) : x.eigen(Float.self)
@@ -150,7 +152,7 @@ extension Tensor {
       try forEachMatrix(lead.reduce(1, *), "singularValues") { index in
         let matrix = a + index * m * n
         if let bad = firstNotFinite(matrix, m, n) { return bad }
-        let info = Scalar.gesdd("N", n, m, matrix, sPointer + index * k, matrix, n, matrix, k)
+        let info = Scalar.singularValues(n, m, matrix, values: sPointer + index * k)
         return reason(info) { _ in .notConverged }
       }
     }
@@ -183,7 +185,7 @@ extension Tensor {
       try forEachMatrix(lead.reduce(1, *), "symmetricEigenvalues") { index in
         let matrix = a + index * n * n
         if let bad = firstNotFinite(matrix, n, n) { return bad.transposed }
-        return reason(Scalar.syevd("N", n, matrix, w + index * n)) { _ in .notConverged }
+        return reason(Scalar.symmetricEigenvalues(n, matrix, values: w + index * n)) { _ in .notConverged }
       }
     }
     return values

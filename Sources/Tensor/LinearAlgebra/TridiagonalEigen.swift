@@ -1,7 +1,7 @@
 import COpenBLAS
 
 /// Divide and conquer (Cuppen 1981; Gu and Eisenstat 1995) as in LAPACK's `stedc`: a symmetric tridiagonal matrix is
-/// torn into small ones, whose eigenvectors are merged in pairs. LAPACK deflates (`laed2`) and finds each root (`laed4`);
+/// torn into small ones, whose eigenvectors are merged in pairs. LAPACK deflates (`laed2`);
 /// the roots and vectors of a merge are found in parallel, and so are the merges of one level.
 extension LAPACKScalar {
   private static var leaf: Int { 128 }
@@ -70,12 +70,12 @@ extension LAPACKScalar {
         let poles = update + n, weights = update + 2 * n, places = rows + n, kinds = rows + 3 * n
         for column in 0..<n { update[column] = z[column * leading + (column < first ? first - 1 : first)] }
         var rho = rho, count: Int32 = 0
-        var info = laed2(
+        let info = laed2(
           &count, n, first, d, z, leading, order, &rho, update, poles, weights, vectors, rows, places, rows + 2 * n,
           kinds)
         if info != 0 { return info }
         let equation = SecularEquation(count: Int(count), poles: poles, weights: weights, rho: rho)
-        info = equation.solve(roots: d, differences: z, leading)
+        equation.solve(roots: d, differences: z, leading)
         equation.findWeights(differences: z, leading, into: update)
         // The vectors of the first alone, of both, of the second alone follow each other.
         let upper = Int(kinds[0] + kinds[1]), lower = Int(kinds[1] + kinds[2])
