@@ -5,7 +5,7 @@ import COpenBLAS
 /// (`lasd0`, `lasd2`); the singular values and vectors of a merge are found in parallel, and so are the merges of one
 /// level.
 extension LAPACKScalar {
-  private static var leaf: Int { 96 }
+  private static var leaf: Int { 32 }
 
   /// `B = U S Vᵀ` of a square matrix of one row or more with two diagonals.
   ///

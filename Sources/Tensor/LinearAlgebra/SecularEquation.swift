@@ -58,7 +58,7 @@ struct SecularEquation<Scalar: LAPACKScalar> {
       let index = Int(order[place]) - 1
       vector[place] = weights[index] / differences[index]
     }
-    let length = Scalar.length(vector, count)
-    for place in 0..<count { vector[place] /= length }
+    let inverse = 1 / Scalar.length(vector, count)
+    for place in 0..<count { vector[place] *= inverse }
   }
 }

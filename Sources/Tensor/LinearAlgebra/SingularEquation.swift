@@ -78,8 +78,8 @@ struct SingularEquation<Scalar: LAPACKScalar> {
       left[place] = place == 0 ? -1 : poles[index] * right[place]
     }
     for vector in [left, right] {
-      let length = Scalar.length(vector, count)
-      for place in 0..<count { vector[place] /= length }
+      let inverse = 1 / Scalar.length(vector, count)
+      for place in 0..<count { vector[place] *= inverse }
     }
   }
 }

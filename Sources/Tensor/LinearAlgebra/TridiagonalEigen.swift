@@ -4,7 +4,7 @@ import COpenBLAS
 /// torn into small ones, whose eigenvectors are merged in pairs. LAPACK deflates (`laed2`);
 /// the roots and vectors of a merge are found in parallel, and so are the merges of one level.
 extension LAPACKScalar {
-  private static var leaf: Int { 128 }
+  private static var leaf: Int { 32 }
 
   /// `T = Z W Zᵀ` of one row or more.
   ///
