@@ -45,7 +45,7 @@ import Testing
     }
   }
 
-  @Test(arguments: [[0], [1], [5], [2, 17], [3, 2, 6], [65], [2, 129], [300]], dtypes)
+  @Test(arguments: [[0], [1], [5], [2, 17], [3, 2, 6], [65], [2, 129], [263], [300]], dtypes)
   func eigenvectorsAreScaledByTheirValues(_ shape: [Int], _ dtype: DType) throws {
     let n = shape[shape.count - 1], half = Self.random(shape + [n], .f64).scalars(as: Double.self)
     let square = Tensor(scalars: half, shape: shape + [n])

@@ -19,9 +19,12 @@ extension LAPACKScalar {
     for index in 0..<n { d[index] /= scale }
     for index in 0..<(n - 1) { e[index] /= scale }
 
-    var parts = 1
-    while n > leaf * parts { parts *= 2 }
-    var bounds = (0...parts).map { $0 * n / parts }
+    // LAPACK wants the first of two neighbours not to be the larger one.
+    var bounds = [0, n]
+    while n > leaf * (bounds.count - 1) {
+      bounds = [0] + zip(bounds, bounds.dropFirst()).flatMap { [($0 + $1) / 2, $1] }
+    }
+    let parts = bounds.count - 1
     for bound in bounds.dropFirst().dropLast() {
       d[bound - 1] -= abs(e[bound - 1])
       d[bound] -= abs(e[bound - 1])
