@@ -34,6 +34,9 @@ public struct Kernels: Sendable, CustomStringConvertible {
     try $override.withValue(kernels, operation: body)
   }
 
+  /// The set `with(_:)` has forced here.
+  static var forced: Kernels? { override }
+
   @TaskLocal private static var override: Kernels?
 
   /// For programs, to call before the first operation: a wrong `CK_ISA` is the user's mistake, which an operation can

@@ -42,7 +42,11 @@ private func run(
   _ body: (Int) -> Void
 ) {
   withoutActuallyEscaping(body) { body in
-    var region = Region(run: body)
+    let forced = Kernels.forced
+    var region = Region { chunk in
+      // A worker belongs to no task, and would not see what holds in the caller's.
+      if let forced { Kernels.with(forced) { body(chunk) } } else { body(chunk) }
+    }
     withUnsafeMutablePointer(to: &region) { context in
       pool(chunks, { $0?.assumingMemoryBound(to: Region.self).pointee.run($1) }, context)
     }

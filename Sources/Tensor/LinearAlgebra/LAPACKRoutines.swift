@@ -67,12 +67,10 @@ struct LAPACKRoutines<Scalar>: Sendable {
 
 extension Float: LAPACKScalar {
   static let routines = LAPACKRoutines<Float>(
-    gesdd: LAPACKE_sgesdd, bdsdc: LAPACKE_sbdsdc, syevd: LAPACKE_ssyevd,
-    stedc: LAPACKE_sstedc, sterf: LAPACKE_ssterf, geev: LAPACKE_sgeev, geqrf: LAPACKE_sgeqrf, orgqr: LAPACKE_sorgqr,
-    trtri: LAPACKE_strtri,
-    potrf: LAPACKE_spotrf, getrf: LAPACKE_sgetrf, getri: LAPACKE_sgetri, getrs: LAPACKE_sgetrs, gelsd: LAPACKE_sgelsd,
-    laed2: slaed2_, lasd0: slasd0_, lasd2: slasd2_, larfg: LAPACKE_slarfg,
-    gemv: cblas_sgemv, gemm: cblas_sgemm, trmm: cblas_strmm)
+    gesdd: LAPACKE_sgesdd, bdsdc: LAPACKE_sbdsdc, syevd: LAPACKE_ssyevd, stedc: LAPACKE_sstedc, sterf: LAPACKE_ssterf,
+    geev: LAPACKE_sgeev, geqrf: LAPACKE_sgeqrf, orgqr: LAPACKE_sorgqr, trtri: LAPACKE_strtri, potrf: LAPACKE_spotrf,
+    getrf: LAPACKE_sgetrf, getri: LAPACKE_sgetri, getrs: LAPACKE_sgetrs, gelsd: LAPACKE_sgelsd, laed2: slaed2_,
+    lasd0: slasd0_, lasd2: slasd2_, larfg: LAPACKE_slarfg, gemv: cblas_sgemv, gemm: cblas_sgemm, trmm: cblas_strmm)
 
   static func symmetricColumns(
     _ kernels: Kernels, _ a: UnsafePointer<Float>, _ leading: Int, rows: Int, columns: Int, _ x: UnsafePointer<Float>,
@@ -99,12 +97,10 @@ extension Float: LAPACKScalar {
 
 extension Double: LAPACKScalar {
   static let routines = LAPACKRoutines<Double>(
-    gesdd: LAPACKE_dgesdd, bdsdc: LAPACKE_dbdsdc, syevd: LAPACKE_dsyevd,
-    stedc: LAPACKE_dstedc, sterf: LAPACKE_dsterf, geev: LAPACKE_dgeev, geqrf: LAPACKE_dgeqrf, orgqr: LAPACKE_dorgqr,
-    trtri: LAPACKE_dtrtri,
-    potrf: LAPACKE_dpotrf, getrf: LAPACKE_dgetrf, getri: LAPACKE_dgetri, getrs: LAPACKE_dgetrs, gelsd: LAPACKE_dgelsd,
-    laed2: dlaed2_, lasd0: dlasd0_, lasd2: dlasd2_, larfg: LAPACKE_dlarfg,
-    gemv: cblas_dgemv, gemm: cblas_dgemm, trmm: cblas_dtrmm)
+    gesdd: LAPACKE_dgesdd, bdsdc: LAPACKE_dbdsdc, syevd: LAPACKE_dsyevd, stedc: LAPACKE_dstedc, sterf: LAPACKE_dsterf,
+    geev: LAPACKE_dgeev, geqrf: LAPACKE_dgeqrf, orgqr: LAPACKE_dorgqr, trtri: LAPACKE_dtrtri, potrf: LAPACKE_dpotrf,
+    getrf: LAPACKE_dgetrf, getri: LAPACKE_dgetri, getrs: LAPACKE_dgetrs, gelsd: LAPACKE_dgelsd, laed2: dlaed2_,
+    lasd0: dlasd0_, lasd2: dlasd2_, larfg: LAPACKE_dlarfg, gemv: cblas_dgemv, gemm: cblas_dgemm, trmm: cblas_dtrmm)
 
   static func symmetricColumns(
     _ kernels: Kernels, _ a: UnsafePointer<Double>, _ leading: Int, rows: Int, columns: Int, _ x: UnsafePointer<Double>,
