@@ -14,7 +14,7 @@ void ck_pool_set_threads(size_t threads);
 void ck_pool_run(size_t chunks, __attribute__((swift_attr("@Sendable"))) ck_chunk_fn fn, void *context);
 
 // As ck_pool_run, but chunk i is the same thread's in every region, unless another one finds it left over: what a chunk
-// reads and writes stays in that core's caches. More than 32 chunks are run in order.
+// reads and writes stays in that core's caches. More than 32 chunks are claimed as by ck_pool_run.
 enum { ck_pool_most_placed = 32 };
 void ck_pool_run_placed(size_t chunks, __attribute__((swift_attr("@Sendable"))) ck_chunk_fn fn, void *context);
 

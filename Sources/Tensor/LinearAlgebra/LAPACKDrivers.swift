@@ -12,7 +12,7 @@ extension LAPACKScalar {
     guard !isSmall(rows, columns) else {
       return gesdd(uColumns == columns ? "S" : "A", rows, columns, a, values, u, rows, vTransposed, columns)
     }
-    let scale = scaleToOne(a, rows * columns)
+    let scale = scaleToOne(a, rows, columns)
     for column in columns..<max(columns, uColumns) { u[column * (rows + 1)] = 1 }
     let all = Reflections<Self>.Target(pointer: u, leading: rows, columns: uColumns)
     var info: Int32 = 0
@@ -32,7 +32,7 @@ extension LAPACKScalar {
   /// The singular values alone, of the same.
   static func singularValues(_ rows: Int, _ columns: Int, _ a: Pointer, values: Pointer) -> Int32 {
     guard !isSmall(rows, columns) else { return gesdd("N", rows, columns, a, values, a, rows, a, columns) }
-    let scale = scaleToOne(a, rows * columns)
+    let scale = scaleToOne(a, rows, columns)
     var info: Int32 = 0, height = rows
     if isTall(rows, columns) {
       _ = leaveTriangle(rows, columns, a, &info)
@@ -99,7 +99,7 @@ extension LAPACKScalar {
       vectors.update(from: a, count: n * n)
       return info
     }
-    let scale = scaleToOne(a, n * n)
+    let scale = scaleToOne(a, n, n, isTriangle: true)
     return withSpace(2 * n) { beside in
       let tau = beside + n
       TridiagonalForm(n, a).find(values, beside, tau)
@@ -115,7 +115,7 @@ extension LAPACKScalar {
   /// The eigenvalues alone, of the same.
   static func symmetricEigenvalues(_ n: Int, _ a: Pointer, values: Pointer) -> Int32 {
     guard !isSmall(n, n) else { return syevd("N", n, a, values) }
-    let scale = scaleToOne(a, n * n)
+    let scale = scaleToOne(a, n, n, isTriangle: true)
     return withSpace(2 * n) { beside in
       TridiagonalForm(n, a).find(values, beside, beside + n)
       let info = sterf(n, values, beside)
@@ -148,9 +148,12 @@ extension LAPACKScalar {
 
   /// Divides a matrix by the power of two that leaves elements of about 1, and returns it: squares are then neither too
   /// large nor too small, and a matrix times a power of two has the same vectors to the last bit.
-  private static func scaleToOne(_ a: Pointer, _ count: Int) -> Self {
-    let scale = powerOfTwo(largestMagnitude(a, count))
-    if scale != 1 { for index in 0..<count { a[index] /= scale } }
+  ///
+  /// - Parameter isTriangle: whether what lies above the diagonal is not part of the matrix
+  private static func scaleToOne(_ a: Pointer, _ rows: Int, _ columns: Int, isTriangle: Bool = false) -> Self {
+    let runs = isTriangle ? (0..<columns).map { ($0 * (rows + 1), rows - $0) } : [(0, rows * columns)]
+    let scale = powerOfTwo(runs.map { largestMagnitude(a + $0.0, $0.1) }.max() ?? 0)
+    if scale != 1 { for (first, count) in runs { for index in first..<(first + count) { a[index] /= scale } } }
     return scale
   }
 

@@ -5,7 +5,7 @@
 /// middle way of Li: "Solving secular equations stably and efficiently", LAPACK working note 89, 1993), inside bounds
 /// that are halved where that is slow.
 struct SecularRoots<Scalar: LAPACKScalar> {
-  let count: Int
+  private let count: Int
   private let memory: Tensor
   private let squares: UnsafeMutablePointer<Scalar>
   private let inverseRho: Scalar
