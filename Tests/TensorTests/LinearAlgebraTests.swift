@@ -152,7 +152,7 @@ import Testing
 
   @Test func onlyTheLowerTriangleIsRead() throws {
     let large = Self.random([80, 80], .f32), mirrored = large.tril() + large.tril(-1).transposed()
-    let beside = large.tril() + (Tensor(ones: [80, 80]) * 1e30).triu(1)
+    let beside = large.tril() + (Tensor(ones: [80, 80]) * 3e38).triu(1)
     for other in [large, beside] {
       let found = try other.symmetricEigen(), wanted = try mirrored.symmetricEigen()
       #expect(found.vectors.floats == wanted.vectors.floats && found.values.floats == wanted.values.floats)
