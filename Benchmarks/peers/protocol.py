@@ -1,7 +1,8 @@
 """What the peers' scripts share: the list of cases, inputs, timing, records, and the way `bench peers` asks for them.
 
 Alone a script prints one JSON line per case; with --serve it answers one line {"case": NAME, "runs": N, "seconds": S} at a
-time. Inputs are the same numbers as ours (see Inputs.swift), and are reused by every run.
+time: with a record, with {"absent": true} for an operation it does not have, or with {"error": TEXT}. Inputs are the same
+numbers as ours (see Inputs.swift), and are reused by every run.
 """
 import argparse
 import json
@@ -138,10 +139,11 @@ class Script:
                 if request["case"] != name:
                     name, subject = None, None  # the case before is freed first
                     subject = self.subject(request["case"], request["seconds"])
-                    if subject is None:
-                        raise ValueError(f"{self.implementation} has no such operation")
                     name = request["case"]
-                answer = self.record(name, subject, subject.measure(request["runs"], request["seconds"]), True)
+                if subject is None:
+                    answer = {"absent": True}
+                else:
+                    answer = self.record(name, subject, subject.measure(request["runs"], request["seconds"]), True)
             except Exception as error:  # any failure of a case is an answer; the next case may work
                 answer = {"error": f"{type(error).__name__}: {error}"}
             self.rest()

@@ -17,6 +17,7 @@ public final class Peer {
 
   private struct Greeting: Decodable { let implementation: String }
   private struct Failure: Decodable { let error: String }
+  private struct Absence: Decodable { let absent: Bool }
 
   /// Such as `PyTorch 2.13.0+cpu`.
   public let implementation: String
@@ -42,8 +43,8 @@ public final class Peer {
     implementation = hello.implementation
   }
 
-  /// One round of a case; the record carries its samples.
-  public func measure(_ one: Case, _ budget: Budget) throws -> Record {
+  /// One round of a case; the record carries its samples. None where the peer has no such operation.
+  public func measure(_ one: Case, _ budget: Budget) throws -> Record? {
     let request = Request(name: one.name, runs: budget.runs, seconds: budget.seconds)
     try requests.write(contentsOf: Data((RecordFile.line(request) + "\n").utf8))
     guard let answer = try Peer.readLine(answers, &unread) else {
@@ -52,6 +53,7 @@ public final class Peer {
     if let failure = try? JSONDecoder().decode(Failure.self, from: answer) {
       throw BenchmarkError("\(one.name): the peer says: \(failure.error)")
     }
+    if let answer = try? JSONDecoder().decode(Absence.self, from: answer), answer.absent { return nil }
     return try JSONDecoder().decode(Record.self, from: answer)
   }
 

@@ -49,7 +49,10 @@ struct Peers: ParsableCommand {
     try sink.write(MachineLine(machine: machine))
     var ours: [Record] = [], theirs: [Record] = []
     for one in cases {
-      let (mine, other) = try alternate(one, kernels, peer, machine)
+      guard let (mine, other) = try alternate(one, kernels, peer, machine) else {
+        report("\(one.name): \(peer.implementation) has no such operation", json: json)
+        continue
+      }
       for record in [mine, other] { try sink.write(record) }
       ours.append(mine)
       theirs.append(other)
@@ -61,7 +64,8 @@ struct Peers: ParsableCommand {
     return try Comparison(ours: ours, peer: theirs, catalogue: Catalogue(path: options.cases))
   }
 
-  private func alternate(_ one: Case, _ kernels: Kernels, _ peer: Peer, _ machine: Machine) throws -> (Record, Record) {
+  /// Both sides' records, or none where the peer has no such operation.
+  private func alternate(_ one: Case, _ kernels: Kernels, _ peer: Peer, _ machine: Machine) throws -> (Record, Record)? {
     let subject = try Subject(one, kernels, options)
     let share = options.budget.divided(by: rounds)
     var mine = Timing(samples: []), theirs = Timing(samples: [])
@@ -69,7 +73,7 @@ struct Peers: ParsableCommand {
     try subject.warmUp()
     for _ in 0..<rounds {
       mine.append(try subject.measure(share))
-      let record = try peer.measure(one, share)
+      guard let record = try peer.measure(one, share) else { return nil }
       theirs.append(Timing(samples: (record.samples ?? []).map { $0 / 1e3 }))
       answer = record
     }

@@ -107,6 +107,25 @@ import Testing
   }
 }
 
+@Suite struct PeerTests {
+  private func answer(_ line: String) throws -> Record? {
+    let peer = try Peer(["sh", "-c", "echo '{\"implementation\": \"x\"}'; read request; echo '\(line)'"])
+    defer { peer.stop() }
+    return try peer.measure(
+      Case(operation: "linear", label: "x", dtype: "f32", sizes: [:]), Budget(runs: 1, seconds: 1))
+  }
+
+  @Test func absentOperationIsNoError() throws {
+    #expect(try answer(#"{"absent": true}"#) == nil)
+  }
+
+  @Test func failureNamesTheCase() {
+    #expect { try answer(#"{"error": "too large"}"#) } throws: {
+      "\($0)".contains("linear/x/f32") && "\($0)".contains("too large")
+    }
+  }
+}
+
 @Suite struct NumberTests {
   @Test(arguments: [(0.0, 1, "0.0"), (1.05, 1, "1.1"), (12.3456, 3, "12.346"), (-2.5, 0, "-3"), (0.999, 2, "1.00")])
   func decimalsAreRounded(_ value: Double, _ digits: Int, _ text: String) {
