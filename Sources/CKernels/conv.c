@@ -1,5 +1,5 @@
-// Convolution as an implicit matrix product: weights are A, a gathered panel of the picture is B, and C comes out
-// channel by channel, as [batch, channels, ...] wants it. No im2col matrix is ever stored.
+// Convolution by strips (conv_strips.c), or as an implicit matrix product: weights are A, a gathered panel of the picture is
+// B, and C comes out channel by channel, as [batch, channels, ...] wants it. No im2col matrix is ever stored.
 #include <stdatomic.h>
 
 #include "ck_pool.h"
@@ -71,10 +71,14 @@ static void group_chunk(void *context, size_t index) {
   if (!run_group(&g)) *g.failed = true;
 }
 
-// Tiles want neighbouring outputs to see neighbouring positions, and all channels.
-static bool fits_tiles(const ck_conv_args *args) {
+// The way by strips, or NULL for the way of products: strips want neighbouring outputs to see neighbouring positions, all
+// channels, and outputs enough for their vectors.
+static const ck_conv_strip_ops *strips(const ck_isa *isa, const ck_conv_args *args) {
   const bool dense = args->stride[0] == 1 && args->stride[1] == 1 && args->stride[2] == 1;
-  return args->may_round && args->weight_type == ck_gemm_bf16 && dense && args->groups == 1 && args->in_channels > 0;
+  if (!dense || args->groups != 1 || args->in_channels == 0) return NULL;
+  const ck_conv_strip_ops *rounding = args->may_round && args->weight_type == ck_gemm_bf16 ? isa->gemm->conv_bf16 : NULL;
+  const ck_conv_strip_ops *ops = rounding ? rounding : is_pointwise(args) ? NULL : isa->gemm->conv_f32;
+  return ops && args->out_channels >= ops->least_outputs ? ops : NULL;
 }
 
 bool ck_conv(const ck_isa *isa, const ck_conv_args *args) {
@@ -89,7 +93,8 @@ bool ck_conv(const ck_isa *isa, const ck_conv_args *args) {
       .failed = &failed,
   };
   if (args->batch == 0 || g.rows == 0 || g.out_plane == 0) return true;
-  if (isa->gemm->conv_tiles && fits_tiles(args)) return ck_conv_run_tiles(isa->gemm->conv_tiles, args);
+  const ck_conv_strip_ops *ops = strips(isa, args);
+  if (ops) return ck_conv_run_strips(ops, args);
   // Many groups (depthwise) are small: each goes whole to a thread.
   if (args->groups >= 2 * ck_pool_threads()) {
     ck_pool_run(args->groups, group_chunk, &g);

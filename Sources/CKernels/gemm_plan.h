@@ -58,23 +58,29 @@ typedef struct ck_gemm_tile_ops {
   void (*chunk)(const ck_gemm_plan *plan, size_t chunk);
 } ck_gemm_tile_ops;
 
-// A convolution without strides and groups in tiles of AMX, driven by conv_tiles.c: strips of the result, rows × columns
-// positions of one slice, each from a converted copy of what it sees, height × width positions of kernel[0] frames.
-typedef struct ck_conv_tile_plan {
+// A convolution without strides and groups by strips of the result, driven by conv_strips.c: rows × columns positions of one
+// slice, each from a converted copy of what it sees, height × width positions of kernel[0] frames. The copy holds a line of
+// words per position and tile of channels; a word is one channel's f32, or two channels' bf16.
+enum { ck_conv_line = 16 };
+typedef struct ck_conv_strip_plan {
   const ck_conv_args *args;
-  size_t channel_tiles, out_pairs, taps;  // tiles of 32 channels, pairs of tiles of 16 outputs
+  size_t channel_tiles, output_groups, taps;
   size_t rows, columns, down, across;     // of a strip; and strips
+  size_t parts, part_groups;              // of a strip's outputs, and a part's groups at most
   size_t height, width, tile_bytes;       // of what it sees, and its bytes in a tile of channels
   size_t block_tiles;                     // of channels, converted at a time
   const ptrdiff_t *tap;                   // [taps] bytes from a position to what it sees
-  char *weights;                          // [block][pair of output tiles][channel tile][tap][2 tiles]
+  bool streams;                           // the result is written past the caches
+  char *weights;                          // [block][group of outputs][channel tile][tap][16 outputs at a time][line][16]
   _Atomic bool *failed;
-} ck_conv_tile_plan;
+} ck_conv_strip_plan;
 
-typedef struct ck_conv_tile_ops {
-  void (*pack_weights)(const ck_conv_tile_plan *plan, size_t index);  // of channel_tiles × out_pairs
-  void (*chunk)(const ck_conv_tile_plan *plan, size_t index);
-} ck_conv_tile_ops;
+typedef struct ck_conv_strip_ops {
+  size_t tile_channels, group_outputs, least_outputs;
+  size_t block_weights;  // bytes of a group's weights that the first cache is to keep, which bounds a block of channels; or 0
+  void (*pack_weights)(const ck_conv_strip_plan *plan, size_t index);  // of channel_tiles × output_groups
+  void (*chunk)(const ck_conv_strip_plan *plan, size_t index);
+} ck_conv_strip_ops;
 
 typedef struct ck_gemm_ops {
   size_t tile_rows, tile_columns, block_steps;
@@ -84,7 +90,8 @@ typedef struct ck_gemm_ops {
   void (*pack_a)(const ck_gemm_plan *plan, size_t tile);  // one row tile, all of k
   void (*chunk)(const ck_gemm_plan *plan, size_t chunk);
   const ck_gemm_tile_ops *tiles;                          // NULL where the set has none
-  const ck_conv_tile_ops *conv_tiles;                     // likewise
+  // Convolutions by strips, of f32 and where operands may be rounded to bf16; NULL where the set has none.
+  const ck_conv_strip_ops *conv_f32, *conv_bf16;
 } ck_gemm_ops;
 
 // The kernels' part of a plan that has rows, columns, depth, operands and `dot`: partitions, packs and runs it.
@@ -94,7 +101,7 @@ bool ck_gemm_run(const ck_gemm_ops *ops, ck_gemm_plan *plan, ck_gemm_fill_rows *
 // The same in tiles, for a plan that multiplies in bf16 and is no convolution.
 bool ck_gemm_run_tiles(const ck_gemm_tile_ops *ops, ck_gemm_plan *plan, ck_gemm_fill_rows *fill, const void *context);
 
-bool ck_conv_run_tiles(const ck_conv_tile_ops *ops, const ck_conv_args *args);
+bool ck_conv_run_strips(const ck_conv_strip_ops *ops, const ck_conv_args *args);
 
 // Below this many multiply-adds a chunk is not worth handing to another thread.
 enum { ck_gemm_minimum_chunk = 1 << 18 };

@@ -11,6 +11,7 @@
 #include "CKernels.h"
 #include "attention_shared.h"
 #include "gemm_plan.h"
+#include "stream.h"
 
 #define CK_LEVEL_GENERIC 0
 #define CK_LEVEL_AVX2 1

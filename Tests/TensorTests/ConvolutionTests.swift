@@ -28,12 +28,16 @@ import Testing
     Case(x: [1, 40, 1, 5, 50], weight: [17, 40, 1, 3, 3], before: [0, 1, 1], after: [0, 1, 1]),
     Case(x: [1, 1, 1, 2, 1], weight: [1, 1, 1, 1, 3], before: [0, 0, 9], after: [0, 0, 9]),
     Case(x: [1, 2, 2, 3, 4], weight: [3, 2, 2, 3, 4]),
-    // Two tiles of channels and of outputs and a rest, two strips of columns; as a video, with several blocks of channels.
+    // Several tiles of channels and of outputs and a rest, strips of columns and rows; as a video, with blocks of channels.
     Case(x: [1, 65, 1, 2, 150], weight: [33, 65, 1, 3, 3], before: [0, 1, 1], after: [0, 1, 1]),
     Case(
       x: [1, 37, 2, 3, 21], weight: [18, 37, 2, 3, 2], before: [1, 4, 2], after: [0, 3, 0], dilation: [1, 2, 3]),
+    Case(x: [2, 19, 1, 40, 70], weight: [9, 19, 1, 3, 3], before: [0, 1, 1], after: [0, 1, 1]),
     Case(x: [1, 330, 1, 2, 120], weight: [2, 330, 3, 3, 3], before: [2, 1, 1], after: [0, 1, 1]),
   ]
+
+  /// Whether convolutions with bf16 weights may multiply pairs of bf16.
+  static func rounds(_ kernels: Kernels) -> Bool { ["avx512bf16", "amx"].contains(kernels.name) }
 
   @Test(arguments: Kernels.available, cases)
   func agreesWithTheDefinition(_ kernels: Kernels, _ c: Case) {
@@ -50,7 +54,7 @@ import Testing
           }
         }
         #expect(result.shape == shape)
-        let rounds = precision == .bf16 && dtype == .bf16 && kernels.name == "amx"
+        let rounds = precision == .bf16 && dtype == .bf16 && Self.rounds(kernels)
         reference.expect(result, operandsRounded: rounds, "\(c.testDescription) \(dtype) \(precision) \(kernels)")
       }
     }
@@ -65,9 +69,9 @@ import Testing
     Kernels.with(kernels) {
       let before = x.converted(to: .bf16).converted(to: .f32)
       let rounded = ComputePrecision.with(.bf16) { convolve(x) }
-      #expect(ComputePrecision.with(.bf16) { convolve(before) }.isIdentical(to: rounded) == (kernels.name == "amx"))
+      #expect(ComputePrecision.with(.bf16) { convolve(before) }.isIdentical(to: rounded) == Self.rounds(kernels))
       let exact = ComputePrecision.with(.float) { convolve(before) }
-      if kernels.name == "amx" { expectClose(rounded, exact, Tolerance(absolute: 1e-4)) }
+      if Self.rounds(kernels) { expectClose(rounded, exact, Tolerance(absolute: 1e-4)) }
     }
   }
 
@@ -102,22 +106,25 @@ import Testing
     }
   }
 
-  @Test(arguments: Kernels.available)
-  func pastFramesStandBeforeTheFirstAsIfJoined(_ kernels: Kernels) {
+  /// Also where the past is longer than what follows it.
+  @Test(arguments: Kernels.available, [4, 1])
+  func pastFramesStandBeforeTheFirstAsIfJoined(_ kernels: Kernels, _ frames: Int) {
     var numbers = TestNumbers(seed: 24)
-    let x = numbers.tensor(2, 3, 4, 5, 37), past = numbers.tensor(2, 3, 2, 5, 37)
-    let weights = numbers.tensor(4, 3, 3, 3, 3)
-    let residual = numbers.tensor(2, 4, 4, 5, 37), first = x.narrow(2, from: 0, count: 1)
+    let x = numbers.tensor(2, 3, frames, 5, 37), past = numbers.tensor(2, 3, 2, 5, 37)
+    let first = x.narrow(2, from: 0, count: 1)
     Kernels.with(kernels) {
-      for dtype in [DType.f32, .bf16] {
-        let weight = weights.converted(to: dtype)
-        for (front, frames) in [
-          (past, PastFrames.frames(past)), (concatenated([first, first], axis: 2), .firstRepeated(2)),
-        ] {
-          let joined = Tensor.conv3d(
-            concatenated([front, x], axis: 2), weight: weight, padding: [0, 1, 1], residual: residual)
-          let causal = Tensor.causalConv3d(x, weight: weight, past: frames, padding: (1, 1), residual: residual)
-          #expect(causal.isIdentical(to: joined), "\(dtype)")
+      for outputs in [4, 9] {
+        let weights = numbers.tensor(outputs, 3, 3, 3, 3), residual = numbers.tensor(2, outputs, frames, 5, 37)
+        for dtype in [DType.f32, .bf16] {
+          let weight = weights.converted(to: dtype)
+          for (front, frames) in [
+            (past, PastFrames.frames(past)), (concatenated([first, first], axis: 2), .firstRepeated(2)),
+          ] {
+            let joined = Tensor.conv3d(
+              concatenated([front, x], axis: 2), weight: weight, padding: [0, 1, 1], residual: residual)
+            let causal = Tensor.causalConv3d(x, weight: weight, past: frames, padding: (1, 1), residual: residual)
+            #expect(causal.isIdentical(to: joined), "\(outputs) \(dtype)")
+          }
         }
       }
     }

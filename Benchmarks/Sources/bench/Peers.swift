@@ -65,7 +65,8 @@ struct Peers: ParsableCommand {
   }
 
   /// Both sides' records, or none where the peer has no such operation.
-  private func alternate(_ one: Case, _ kernels: Kernels, _ peer: Peer, _ machine: Machine) throws -> (Record, Record)? {
+  private func alternate(_ one: Case, _ kernels: Kernels, _ peer: Peer, _ machine: Machine) throws -> (Record, Record)?
+  {
     let subject = try Subject(one, kernels, options)
     let share = options.budget.divided(by: rounds)
     var mine = Timing(samples: []), theirs = Timing(samples: [])
