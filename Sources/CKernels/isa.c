@@ -1,8 +1,8 @@
 // Which instruction sets this CPU has, found once with cpuid (and XGETBV, through the compiler's builtin).
 #define _GNU_SOURCE
-#include "ck_isa.h"
-
 #include <stdbool.h>
+
+#include "gemm_plan.h"
 #if defined(__x86_64__)
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -27,6 +27,14 @@ static bool may_use_tiles(void) {
          syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
 }
 #endif
+
+bool ck_isa_follows_pairs(void) {
+#if defined(__x86_64__)
+  return !__builtin_cpu_is("amd");
+#else
+  return true;
+#endif
+}
 
 size_t ck_isa_available(const ck_isa **tables, size_t capacity, bool vnni) {
   size_t n = 0;
