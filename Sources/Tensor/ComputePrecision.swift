@@ -8,8 +8,8 @@ public enum ComputePrecision: String, Sendable, Hashable, CaseIterable {
   /// Activations and weights as they are, widened to `f32`.
   case float
   /// Activations, and block-quantised weights as they are unpacked, may be rounded to `bf16` where the instruction set
-  /// gains from it (`avx512bf16`; `amx`, there convolutions too); elsewhere as `.float`. Attention that asks for
-  /// `AttentionPrecision.bf16` gets it.
+  /// gains from it (`avx512bf16` and `amx`, in convolutions too; blocks only on `amx`); elsewhere as `.float`. Attention
+  /// that asks for `AttentionPrecision.bf16` gets it.
   case bf16
   /// Products with weights in blocks (`Q8_0`, `Q4_0`, `Q4_K`, `Q5_K`, `Q6_K`) are formed in integers: activations are rounded
   /// to 8 bits, a scale for every 32 neighbours of a row, and meet the weights' codes as they are. What is not in blocks
