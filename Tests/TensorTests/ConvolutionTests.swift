@@ -106,6 +106,22 @@ import Testing
     }
   }
 
+  /// Two pictures are written past the caches, one is not; rows of 67 end within a line.
+  @Test(arguments: Kernels.available, [256, 67])
+  func largeResultsHaveTheBitsOfSmallOnes(_ kernels: Kernels, _ width: Int) {
+    var numbers = TestNumbers(seed: 26)
+    let height = 80_000 / width
+    let x = numbers.tensor(2, 1, height, width), weight = numbers.tensor(16, 1, 1, 3)
+    let bias = numbers.tensor(16), residual = numbers.tensor(2, 16, height, width)
+    Kernels.with(kernels) {
+      func convolve(_ range: ClosedRange<Int>) -> Tensor {
+        Tensor.conv2d(x[range], weight: weight, bias: bias, padding: [0, 1], residual: residual[range])
+      }
+      let together = convolve(0...1)
+      for index in 0..<2 { #expect(together[index...index].isIdentical(to: convolve(index...index))) }
+    }
+  }
+
   /// Also where the past is longer than what follows it.
   @Test(arguments: Kernels.available, [4, 1])
   func pastFramesStandBeforeTheFirstAsIfJoined(_ kernels: Kernels, _ frames: Int) {

@@ -516,7 +516,7 @@ class Crowd(WithServer):
         least(100, 5000)
         after = least(100, 9000)
         print(f"memory in runs 20 to 120 {before / 1e6:.1f} MB, in 220 to 320 {after / 1e6:.1f} MB", file=sys.stderr)
-        # malloc's arenas grow by up to 18 MB as more threads get to use them; a leaked picture of f32 would be 40 MB.
+        # It grew by up to 18 MB where nothing is known to leak; a picture of f32 per run would be 40 MB.
         self.assertLess(after - before, 30e6)
 
 
