@@ -26,6 +26,11 @@ public enum Memory {
 
   /// Returns all cached blocks to the system: call it between phases that need different sizes.
   public static func trim() { StoragePool.shared.trim() }
+
+  /// The same but for blocks of the size of `byteCount` bytes: for a phase that goes on with tensors of that size.
+  public static func trim(keeping byteCount: Int) {
+    StoragePool.shared.trim(keeping: StoragePool.capacity(for: byteCount))
+  }
 }
 
 /// Free lists by size class under one lock.
@@ -71,13 +76,13 @@ package final class StoragePool: Sendable {
     if !kept { free(base) }
   }
 
-  package func trim() {
+  /// - Parameter kept: the capacity whose blocks stay
+  package func trim(keeping kept: Int? = nil) {
     let blocks = state.withLock { state in
-      defer {
-        state.free = [:]
-        state.cached = 0
-      }
-      return state.free.values.flatMap { $0 }
+      let all = state.free
+      state.free = all.filter { $0.key == kept }
+      state.cached = state.free.reduce(0) { $0 + $1.key * $1.value.count }
+      return all.filter { $0.key != kept }.values.flatMap { $0 }
     }
     for address in blocks { free(UnsafeMutableRawPointer(bitPattern: address)) }
     ck_memory_trim()

@@ -47,11 +47,24 @@ struct StridedLoop: Sendable {
     return (outerShape[axis], outerStrides[axis][0], others)
   }
 
+  /// The rows in which operand 0 takes every element of operand 1 several times, one after the other, if there are: elements
+  /// of operand 1, how often each, and the loop over everything else.
+  var repetition: (count: Int, times: Int, others: StridedLoop)? {
+    guard innerStrides == [1, 0], innerCount > 1, let row = outerShape.indices.last, outerStrides[row] == [innerCount, 1]
+    else { return nil }
+    let others = StridedLoop(
+      shape: Array(outerShape[..<row]),
+      strides: [0, 1].map { operand in outerStrides[..<row].map { $0[operand] } })
+    return (outerShape[row], innerCount, others)
+  }
+
   /// Calls `body` once per row with every operand's offset of the row's first element, in elements. Long walks are
   /// split over the thread pool: rows must not depend on each other.
-  func forEachRow(_ body: (UnsafePointer<Int>) -> Void) {
+  ///
+  /// - Parameter weight: elements that each step of a row stands for
+  func forEachRow(weight: Int = 1, _ body: (UnsafePointer<Int>) -> Void) {
     // A row worth of at least 16k elements per chunk keeps the cost of a region (some µs) below a few percent.
-    let grain = max(1, 16384 / max(1, innerCount))
+    let grain = max(1, 16384 / max(1, innerCount * weight))
     parallelFor(rows, grain: grain) { range in walk(range, body) }
   }
 

@@ -43,6 +43,15 @@ extension StridedLoop {
       forEachRow { offsets in memcpy(target + offsets[0] * size, origin + offsets[1] * size, count * size) }
       return
     }
+    if let (elements, times, others) = repetition {
+      others.forEachRow(weight: elements * times) { offsets in
+        for i in 0..<others.innerCount {
+          let to = offsets[0] + i * others.innerStrides[0], from = offsets[1] + i * others.innerStrides[1]
+          ck_repeat(size, elements, times, target + to * size, origin + from * size)
+        }
+      }
+      return
+    }
     if let (planeRows, step, others) = transposition {
       others.forEachRow { offsets in
         for i in 0..<others.innerCount {

@@ -40,6 +40,18 @@ import Testing
     #expect(pool.state.withLock { $0.cached == 0 && $0.free.isEmpty })
   }
 
+  @Test func trimKeepsWhatItIsTold() {
+    let pool = StoragePool()
+    let (kept, other) = (StoragePool.capacity(for: 5 << 20), StoragePool.capacity(for: 6 << 20))
+    let blocks = [pool.take(kept), pool.take(kept)], more = pool.take(other)
+    for block in blocks { pool.give(block, kept) }
+    pool.give(more, other)
+    pool.trim(keeping: kept)
+    #expect(pool.state.withLock { $0.cached == 2 * kept && Set($0.free.keys) == [kept] })
+    #expect(Set([pool.take(kept), pool.take(kept)]) == Set(blocks))
+    #expect(pool.state.withLock { $0.cached } == 0)
+  }
+
   @Test(arguments: [0, 1, 64, 65, 4096, 4097, 5000, 1 << 20, (1 << 20) + 1, 56_623_104])
   func sizeClassesWasteAtMostAnEighth(_ bytes: Int) {
     let capacity = StoragePool.capacity(for: bytes)

@@ -10,5 +10,6 @@
 #include "ck_isa.h"
 #include "ck_memory.h"
 #include "ck_pool.h"
+#include "ck_repeat.h"
 #include "ck_rows.h"
 #include "ck_transpose.h"

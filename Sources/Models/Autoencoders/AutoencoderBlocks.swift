@@ -131,10 +131,10 @@ struct AutoencoderKLEncoder: Sendable {
   }
 }
 
-/// Gives back the pool's blocks where a decoder goes on to larger tensors: those of the sizes before would wait in it, twice
-/// as much as the tensors themselves in the end. Small ones may.
-func releaseOutgrown() {
-  if Memory.cached > 16 << 20 { Memory.trim() }
+/// Gives back the pool's blocks where a decoder goes on to larger tensors, of the size of `x`: those of other sizes would wait
+/// in it, twice as much as the tensors themselves in the end. Small ones may.
+func releaseOutgrown(by x: Tensor) {
+  if Memory.cached > 16 << 20 { Memory.trim(keeping: x.byteCount) }
 }
 
 /// From latents to pixels.
@@ -173,7 +173,7 @@ struct AutoencoderKLDecoder: Sendable {
   func callAsFunction(_ latents: Tensor) -> Tensor {
     var x = middle(input(latents))
     for level in levels {
-      releaseOutgrown()
+      releaseOutgrown(by: x)
       for resnet in level.resnets { x = resnet(x) }
       if let upsampler = level.upsampler { x = upsampler(doubled(x)) }
     }

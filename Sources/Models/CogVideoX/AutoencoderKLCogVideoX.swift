@@ -34,8 +34,7 @@ public struct AutoencoderKLCogVideoX: Sendable {
   public func encode(_ video: Tensor) -> DiagonalGaussian {
     let size = FrameSize(frames: video.shape[2], height: video.shape[3], width: video.shape[4])
     let moments = tiled(video, scale: 1, to: config.scale, of: size) { tile in
-      var caches = CausalCaches()
-      return inParts(tile, frames: Self.videoFrames) { part in
+      inParts(tile, frames: Self.videoFrames) { part, caches in
         let moments = encoder(part, &caches)
         return quantConv?(moments) ?? moments
       }
@@ -50,8 +49,7 @@ public struct AutoencoderKLCogVideoX: Sendable {
     let size = FrameSize(
       frames: frames(ofLatents: latents.shape[2]), height: latents.shape[3] * scale, width: latents.shape[4] * scale)
     return tiled(latents, scale: config.scale, to: 1, of: size) { tile in
-      var caches = CausalCaches()
-      return inParts(tile, frames: Self.latentFrames) { part in decoder(postQuantConv?(part) ?? part, &caches) }
+      inParts(tile, frames: Self.latentFrames) { part, caches in decoder(postQuantConv?(part) ?? part, &caches) }
     }
   }
 
@@ -75,11 +73,13 @@ public struct AutoencoderKLCogVideoX: Sendable {
   public func unscaled(_ latents: Tensor) -> Tensor { latents * (1 / config.scalingFactor) }
 
   /// Parts of `frames` frames, the first one longer by what remains.
-  private func inParts(_ x: Tensor, frames: Int, _ transform: (Tensor) -> Tensor) -> Tensor {
+  private func inParts(_ x: Tensor, frames: Int, _ transform: (Tensor, inout CausalCaches) -> Tensor) -> Tensor {
     let count = x.shape[2], parts = max(1, count / frames), remaining = count % frames
+    var caches = CausalCaches()
     let results = (0..<parts).map { index in
       let start = index == 0 ? 0 : frames * index + remaining
-      return transform(x.narrow(2, from: start, count: min(count, frames * (index + 1) + remaining) - start))
+      caches.isLast = index == parts - 1
+      return transform(x.narrow(2, from: start, count: min(count, frames * (index + 1) + remaining) - start), &caches)
     }
     return results.count == 1 ? results[0] : concatenated(results, axis: 2)
   }
@@ -135,7 +135,7 @@ extension AutoencoderKLCogVideoX: LatentCodec {
   }
 
   /// What the last level holds at full size, for the frames that are decoded together: input, normalised input and result
-  /// of its widest convolution, and the caches of all its convolutions.
+  /// of its widest convolution, and the caches of all its convolutions where a part follows.
   public func decodingBytes(_ size: FrameSize) -> Int {
     let pixels =
       isTiled(size)
@@ -143,7 +143,8 @@ extension AutoencoderKLCogVideoX: LatentCodec {
       : size.height * size.width
     let frames = (Self.latentFrames) * config.temporalCompressionRatio + 1
     let bottom = config.blockOutChannels[0], widest = config.blockOutChannels.prefix(2).max() ?? bottom
-    let cached = 2 * (widest + bottom * (2 * config.layersPerBlock + 2))
+    let parts = latentFrames(of: size.frames) / Self.latentFrames
+    let cached = parts > 1 ? 2 * (widest + bottom * (2 * config.layersPerBlock + 2)) : 0
     return 4 * pixels * (min(size.frames, frames) * (2 * widest + 2 * bottom) + cached)
   }
 }

@@ -91,7 +91,7 @@ struct CogVideoXDecoder: Sendable {
     var x = caches.convolve(input, latents)
     for resnet in middle { x = resnet(x, latents, &caches) }
     for level in levels {
-      releaseOutgrown()
+      releaseOutgrown(by: x)
       for resnet in level.resnets { x = resnet(x, latents, &caches) }
       if let upsampler = level.upsampler { x = upsampler(x) }
     }

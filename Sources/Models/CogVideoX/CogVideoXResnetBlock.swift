@@ -5,9 +5,11 @@ import Tensor
 struct CausalCaches {
   /// By the convolution's path among the weights.
   private var frames: [String: Tensor] = [:]
+  /// No part follows the one that goes through: nothing is kept for it.
+  var isLast = false
 
   mutating func convolve(_ layer: NamedCausalConv3d, _ x: Tensor, residual: Tensor? = nil) -> Tensor {
-    layer.convolution(x, cache: &frames[layer.path], residual: residual)
+    layer.convolution(x, cache: &frames[layer.path], isLast: isLast, residual: residual)
   }
 }
 
@@ -47,7 +49,7 @@ struct CogVideoXNorm: Sendable {
   ///   - latents: those that are decoded
   func callAsFunction(_ x: Tensor, _ latents: Tensor?) -> Tensor {
     guard let latents, let scale, let shift else { return norm(x, silu: true) }
-    var none: Tensor?
+    var none: Tensor?  // kernels of one frame keep nothing
     let modulation = GroupModulation(
       scale: scale(latents, cache: &none), shift: shift(latents, cache: &none),
       frames: Self.coarseFrames(x.shape[2], of: latents.shape[2]))

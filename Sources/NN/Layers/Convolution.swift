@@ -83,13 +83,16 @@ public struct CausalConv3d: Sendable {
   ///   - x: `[batch, inputs, frames, height, width]`
   ///   - cache: what the call on the part before left; nil for the first part. The call leaves there what the next part
   ///     needs: the last `kernelFrames - 1` input frames.
+  ///   - isLast: no part follows: the cache is emptied, and nothing is copied
   ///   - residual: added to the result in the same pass, of the result's shape
-  public func callAsFunction(_ x: Tensor, cache: inout Tensor?, residual: Tensor? = nil) -> Tensor {
+  public func callAsFunction(
+    _ x: Tensor, cache: inout Tensor?, isLast: Bool = false, residual: Tensor? = nil
+  ) -> Tensor {
     let past = weight.shape[2] - 1, spatial = (weight.shape[3] - 1) / 2
     let output = Tensor.causalConv3d(
       x, weight: weight, bias: bias, past: cache.map { .frames($0) } ?? .firstRepeated(past), stride: [stride, 1, 1],
       padding: (spatial, spatial), residual: residual)
-    if past > 0 { cache = lastFrames(past, of: x, after: cache) }
+    cache = isLast || past == 0 ? nil : lastFrames(past, of: x, after: cache)
     return output
   }
 
