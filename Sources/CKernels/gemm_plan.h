@@ -8,6 +8,9 @@
 // The bounds every table keeps to, so that the planner can size its scratch.
 enum { ck_gemm_max_tile_rows = 16, ck_gemm_max_tile_columns = 64 };
 
+// Words of 32 bits in a line of the caches.
+enum { ck_line_words = 16 };
+
 // Words of a row of A behind the codes of a group, in products in integers (integer.inc).
 enum { ck_gemm_integer_extras = 4 };
 
