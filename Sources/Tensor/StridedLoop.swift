@@ -47,10 +47,11 @@ struct StridedLoop: Sendable {
     return (outerShape[axis], outerStrides[axis][0], others)
   }
 
-  /// The rows in which operand 0 takes every element of operand 1 several times, one after the other, if there are: elements
-  /// of operand 1, how often each, and the loop over everything else.
+  /// The rows in which operand 0 takes every element of operand 1 several times, one after the other, if there are:
+  /// elements of operand 1, how often each, and the loop over everything else.
   var repetition: (count: Int, times: Int, others: StridedLoop)? {
-    guard innerStrides == [1, 0], innerCount > 1, let row = outerShape.indices.last, outerStrides[row] == [innerCount, 1]
+    guard innerStrides == [1, 0], innerCount > 1, let row = outerShape.indices.last,
+      outerStrides[row] == [innerCount, 1]
     else { return nil }
     let others = StridedLoop(
       shape: Array(outerShape[..<row]),
