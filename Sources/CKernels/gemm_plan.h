@@ -106,9 +106,10 @@ bool ck_gemm_run_tiles(const ck_gemm_tile_ops *ops, ck_gemm_plan *plan, ck_gemm_
 
 bool ck_conv_run_strips(const ck_conv_strip_ops *ops, const ck_conv_args *args);
 
-// Whether the prefetchers follow rows that are read at two places each (isa.c). On Zen 4 they do not: two blocks of a 16-bit
-// row side by side take 1.4 times as long as one after the other, or as two rows; on Sapphire Rapids it is the other way round.
-bool ck_isa_follows_pairs(void);
+// Whether the prefetchers follow as many rows as products of few rows read side by side (isa.c). Those of Zen 4 and 5 do not:
+// two blocks of each 16-bit row at a time take 1.4 times as long as one after the other, or as two rows, where on Sapphire
+// Rapids it is the other way round; and what comes next is better asked for in the order of memory than row by row.
+bool ck_isa_follows_rows(void);
 
 // Below this many multiply-adds a chunk is not worth handing to another thread.
 enum { ck_gemm_minimum_chunk = 1 << 18 };

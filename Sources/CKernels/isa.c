@@ -28,7 +28,7 @@ static bool may_use_tiles(void) {
 }
 #endif
 
-bool ck_isa_follows_pairs(void) {
+bool ck_isa_follows_rows(void) {
 #if defined(__x86_64__)
   return !__builtin_cpu_is("amd");
 #else
