@@ -106,9 +106,9 @@ bool ck_gemm_run_tiles(const ck_gemm_tile_ops *ops, ck_gemm_plan *plan, ck_gemm_
 
 bool ck_conv_run_strips(const ck_conv_strip_ops *ops, const ck_conv_args *args);
 
-// Whether the prefetchers follow as many rows as products of few rows read side by side (isa.c). Those of Zen 4 and 5 do not:
-// two blocks of each 16-bit row at a time take 1.4 times as long as one after the other, or as two rows, where on Sapphire
-// Rapids it is the other way round; and what comes next is better asked for in the order of memory than row by row.
+// Whether the prefetchers follow as many rows as products of few rows read side by side (isa.c). AMD's do not: on Zen 4 two
+// blocks of each 16-bit row at a time take 1.4 times as long as one after the other, or as two rows, where on Sapphire Rapids
+// it is the other way round; on Zen 5 what comes next is better asked for in the order of memory than row by row.
 bool ck_isa_follows_rows(void);
 
 // Below this many multiply-adds a chunk is not worth handing to another thread.
@@ -138,6 +138,11 @@ static inline size_t ck_gemm_run_bytes(ck_gemm_type type, size_t k) {
     case ck_gemm_q5_k: return ck_gemm_ceil_div(k, 256) * 176;
     case ck_gemm_q6_k: return ck_gemm_ceil_div(k, 256) * 210;
   }
+}
+
+// Whether products of few rows ask for what follows of B in the order of memory, which its runs fill without gaps.
+static inline bool ck_gemm_asks_in_order(const ck_gemm_plan *plan) {
+  return !ck_isa_follows_rows() && plan->b_column_stride == (ptrdiff_t)ck_gemm_run_bytes(plan->b_type, plan->depth);
 }
 
 static inline float ck_gemm_half_to_float(uint16_t h) {

@@ -40,11 +40,7 @@ struct StridedLoop: Sendable {
     guard innerStrides.count == 2, innerStrides[0] == 1, innerStrides[1] != 1, innerCount >= 4,
       let axis = outerShape.indices.first(where: { outerStrides[$0][1] == 1 && outerShape[$0] >= 4 })
     else { return nil }
-    let rest = outerShape.indices.filter { $0 != axis }
-    let others = StridedLoop(
-      shape: rest.map { outerShape[$0] },
-      strides: [0, 1].map { operand in rest.map { outerStrides[$0][operand] } })
-    return (outerShape[axis], outerStrides[axis][0], others)
+    return (outerShape[axis], outerStrides[axis][0], others(than: axis))
   }
 
   /// The rows in which operand 0 takes every element of operand 1 several times, one after the other, if there are:
@@ -53,10 +49,15 @@ struct StridedLoop: Sendable {
     guard innerStrides == [1, 0], innerCount > 1, let row = outerShape.indices.last,
       outerStrides[row] == [innerCount, 1]
     else { return nil }
-    let others = StridedLoop(
-      shape: Array(outerShape[..<row]),
-      strides: [0, 1].map { operand in outerStrides[..<row].map { $0[operand] } })
-    return (outerShape[row], innerCount, others)
+    return (outerShape[row], innerCount, others(than: row))
+  }
+
+  /// The loop over the axes outside a row but `axis`.
+  private func others(than axis: Int) -> StridedLoop {
+    let rest = outerShape.indices.filter { $0 != axis }
+    return StridedLoop(
+      shape: rest.map { outerShape[$0] },
+      strides: innerStrides.indices.map { operand in rest.map { outerStrides[$0][operand] } })
   }
 
   /// Calls `body` once per row with every operand's offset of the row's first element, in elements. Long walks are

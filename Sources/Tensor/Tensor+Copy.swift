@@ -44,21 +44,14 @@ extension StridedLoop {
       return
     }
     if let (elements, times, others) = repetition {
-      others.forEachRow(weight: elements * times) { offsets in
-        for i in 0..<others.innerCount {
-          let to = offsets[0] + i * others.innerStrides[0], from = offsets[1] + i * others.innerStrides[1]
-          ck_repeat(size, elements, times, target + to * size, origin + from * size)
-        }
+      others.forEachElement(weight: elements * times) { to, from in
+        ck_repeat(size, elements, times, target + to * size, origin + from * size)
       }
       return
     }
     if let (planeRows, step, others) = transposition {
-      others.forEachRow { offsets in
-        for i in 0..<others.innerCount {
-          let to = offsets[0] + i * others.innerStrides[0], from = offsets[1] + i * others.innerStrides[1]
-          ck_transpose(
-            size, planeRows, count, target + to * size, step * size, origin + from * size, originStride)
-        }
+      others.forEachElement { to, from in
+        ck_transpose(size, planeRows, count, target + to * size, step * size, origin + from * size, originStride)
       }
       return
     }
@@ -69,6 +62,12 @@ extension StridedLoop {
         to += targetStride
         from += originStride
       }
+    }
+  }
+  /// Calls `body` with both operands' offsets of every element; see `forEachRow`.
+  private func forEachElement(weight: Int = 1, _ body: (Int, Int) -> Void) {
+    forEachRow(weight: weight) { offsets in
+      for i in 0..<innerCount { body(offsets[0] + i * innerStrides[0], offsets[1] + i * innerStrides[1]) }
     }
   }
 }

@@ -47,3 +47,8 @@ enum Naive {
     return Swift.abs(Double(actual) - exact) / Foundation.pow(2, Double(exponent - bits + 1))
   }
 }
+
+/// A tensor whose elements say where they are, as far as their type can.
+func counting<Scalar: TensorScalar & FixedWidthInteger>(_ shape: [Int], as type: Scalar.Type) -> Tensor {
+  Tensor(scalars: (0..<shape.reduce(1, *)).map { Scalar(truncatingIfNeeded: $0) }, shape: shape)
+}

@@ -2,10 +2,6 @@ import Tensor
 import Testing
 
 @Suite struct RepeatedCopyTests {
-  private func counting<Scalar: TensorScalar & FixedWidthInteger>(_ shape: [Int], as type: Scalar.Type) -> Tensor {
-    Tensor(scalars: (0..<shape.reduce(1, *)).map { Scalar(truncatingIfNeeded: $0) }, shape: shape)
-  }
-
   private func expectRepeated<Scalar: TensorScalar & FixedWidthInteger>(
     _ count: Int, _ times: Int, as type: Scalar.Type
   ) {

@@ -2,11 +2,6 @@ import Tensor
 import Testing
 
 @Suite struct TransposedCopyTests {
-  /// A tensor whose elements say where they are, as far as their type can.
-  private func counting<Scalar: TensorScalar & FixedWidthInteger>(_ shape: [Int], as type: Scalar.Type) -> Tensor {
-    Tensor(scalars: (0..<shape.reduce(1, *)).map { Scalar(truncatingIfNeeded: $0) }, shape: shape)
-  }
-
   private func expectTransposed<Scalar: TensorScalar & FixedWidthInteger>(
     _ rows: Int, _ columns: Int, as type: Scalar.Type
   ) {
