@@ -51,11 +51,20 @@ static void run_slab(const ck_gemm_ops *ops, ck_gemm_plan *plan) {
   ck_pool_run(plan->row_chunks * plan->column_chunks * plan->pictures, product_chunk, &region);
 }
 
+// Where runs are best read apart, 16-bit floats are not: two vectors of their runs side by side (gemm_skinny.inc) would meet in
+// one set of the first cache's. In order they take as long, or up to 15 % less.
+static ck_reading reading(const ck_gemm_plan *plan) {
+  if (plan->reading != ck_reading_suitable) return plan->reading;
+  const bool narrow = plan->b_type == ck_gemm_bf16 || plan->b_type == ck_gemm_f16;
+  return narrow && ck_isa_reading() == ck_reading_apart ? ck_reading_in_order : ck_isa_reading();
+}
+
 bool ck_gemm_run(const ck_gemm_ops *ops, ck_gemm_plan *plan, ck_gemm_fill_rows *fill, const void *context) {
   const size_t rows = plan->rows;
   if (ops->group_steps) plan->steps = ck_gemm_ceil_div(plan->depth, 32) * ops->group_steps;
   else plan->steps = plan->dot ? ck_gemm_ceil_div(plan->depth, 2) : plan->depth;
   plan->step_blocks = maximum(1, ck_gemm_ceil_div(plan->steps, ops->block_steps));
+  plan->reading = reading(plan);
   plan->skinny_rows = ops->skinny_height(plan);
   const size_t slab_limit = minimum(max_slab_rows, maximum(ops->tile_rows, max_packed_words / maximum(1, plan->steps)));
   const size_t slabs = ck_gemm_ceil_div(rows, slab_limit);
@@ -142,6 +151,7 @@ bool ck_gemm(const ck_isa *isa, const ck_gemm_args *args) {
       .b_row_stride = args->b_row_stride * b_size,
       .b_column_stride = args->b_column_stride * b_size,
       .alpha = args->alpha,
+      .reading = args->reading,
       .activation = args->activation,
       .pictures = 1,
       .dot = isa->gemm->has_dot && args->may_round && args->b_type == ck_gemm_bf16 && args->a_type != ck_gemm_f16,

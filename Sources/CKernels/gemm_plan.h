@@ -45,6 +45,7 @@ typedef struct ck_gemm_plan {
   // The partition.
   bool dot;                                    // multiply in bf16 pairs
   size_t steps, step_blocks;                   // words of a row of A, and how many blocks of them
+  ck_reading reading;                          // of B, where rows are few
   size_t skinny_rows;                          // rows padded to a height of gemm_skinny.inc; 0 on the general path
   size_t tiles;                                // row tiles of the slab, of nearly equal height
   size_t tiles_per_chunk, row_chunks;
@@ -106,10 +107,8 @@ bool ck_gemm_run_tiles(const ck_gemm_tile_ops *ops, ck_gemm_plan *plan, ck_gemm_
 
 bool ck_conv_run_strips(const ck_conv_strip_ops *ops, const ck_conv_args *args);
 
-// Whether the prefetchers follow as many rows as products of few rows read side by side (isa.c). AMD's do not: on Zen 4 two
-// blocks of each 16-bit row at a time take 1.4 times as long as one after the other, or as two rows, where on Sapphire Rapids
-// it is the other way round; on Zen 5 what comes next is better asked for in the order of memory than row by row.
-bool ck_isa_follows_rows(void);
+// The reading of few rows' weights that suits this CPU (isa.c).
+ck_reading ck_isa_reading(void);
 
 // Below this many multiply-adds a chunk is not worth handing to another thread.
 enum { ck_gemm_minimum_chunk = 1 << 18 };
@@ -142,7 +141,8 @@ static inline size_t ck_gemm_run_bytes(ck_gemm_type type, size_t k) {
 
 // Whether products of few rows ask for what follows of B in the order of memory, which its runs fill without gaps.
 static inline bool ck_gemm_asks_in_order(const ck_gemm_plan *plan) {
-  return !ck_isa_follows_rows() && plan->b_column_stride == (ptrdiff_t)ck_gemm_run_bytes(plan->b_type, plan->depth);
+  return plan->reading == ck_reading_in_order &&
+         plan->b_column_stride == (ptrdiff_t)ck_gemm_run_bytes(plan->b_type, plan->depth);
 }
 
 static inline float ck_gemm_half_to_float(uint16_t h) {

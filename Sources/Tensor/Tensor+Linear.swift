@@ -113,6 +113,7 @@ extension ck_gemm_args {
       var product = self
       product.may_round = ComputePrecision.current != .float
       product.may_quantize = ComputePrecision.current == .int8
+      product.reading = Kernels.current.reading
       product.segments = buffer.baseAddress
       product.segment_count = buffer.count
       guard ck_gemm(Kernels.current.table, &product) else { tensorFailure("product: no memory for packed panels") }

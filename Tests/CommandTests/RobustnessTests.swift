@@ -185,6 +185,7 @@ import Testing
   @Test func environmentAndLimits() throws {
     try withFolder { folder in
       expectRefusal(try shell("CK_ISA=bogus $program sites", in: folder), "CK_ISA", "bogus", "generic")
+      expectRefusal(try shell("CK_READING=bogus $program sites", in: folder), "CK_READING", "bogus", "apart")
       let tight = try shell(
         "ulimit -v 204800; $program generate 'a boat' $small --output o; s=$?; rm -rf o; exit $s", in: folder)
       #expect([0, 2].contains(tight.status), "\(tight.errors)")

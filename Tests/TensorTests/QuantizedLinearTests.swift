@@ -7,7 +7,7 @@ import Testing
     Kernels.with(kernels) { ComputePrecision.with(.float, body) }
   }
 
-  @Test(arguments: Kernels.available, QuantizedMatrix.Format.allCases)
+  @Test(arguments: Kernels.variants, QuantizedMatrix.Format.allCases)
   func everyRowHasTheBitsOfAProductWithTheUnpackedMatrix(_ kernels: Kernels, _ format: QuantizedMatrix.Format) {
     var numbers = TestNumbers(seed: 5)
     for (columns, depth) in [(1, 256), (7, 512), (17, 256), (53, 768)] {
@@ -67,7 +67,7 @@ import Testing
     }
   }
 
-  @Test(arguments: Kernels.available, [DType.f32, .bf16, .f16])
+  @Test(arguments: Kernels.variants, [DType.f32, .bf16, .f16])
   func fewRowsHaveTheBitsTheyHaveAmongMany(_ kernels: Kernels, _ dtype: DType) {
     var numbers = TestNumbers(seed: 7)
     for (depth, columns) in [(1, 3), (31, 9), (193, 17), (391, 49), (400, 8), (583, 17), (960, 5), (1153, 33)] {

@@ -28,6 +28,15 @@ typedef enum ck_activation {
   ck_activation_quick_gelu,
 } ck_activation;
 
+// How products of few rows read B, many runs of k side by side: by what the prefetchers of a CPU follow. Results have the same
+// bits.
+typedef enum ck_reading {
+  ck_reading_suitable,    // the one of the following that suits this CPU
+  ck_reading_neighbours,  // runs that lie next to each other
+  ck_reading_in_order,    // the same, and what comes next is asked for in the order of memory
+  ck_reading_apart,       // runs as far apart as a thread's share allows, each followed by its own neighbour
+} ck_reading;
+
 // Rows of A that lie together, and where their results go. Strides are in elements; C's columns are contiguous.
 typedef struct ck_gemm_segment {
   size_t rows;
@@ -57,6 +66,7 @@ typedef struct ck_gemm_args {
   ck_gemm_type bias_type;
   float alpha;
   bool may_round;             // whether operands may be rounded to bf16
+  ck_reading reading;
   bool may_quantize;          // whether A may be rounded to 8 bits where B consists of blocks; comes first
   ck_activation activation;
 } ck_gemm_args;
