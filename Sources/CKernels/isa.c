@@ -40,6 +40,17 @@ ck_reading ck_isa_reading(void) {
   return ck_reading_neighbours;
 }
 
+// Zen 2 was measured: 512 rows by Q8_0 take 1.29 times as long in integers as in floats. The others by tables of instructions.
+bool ck_isa_has_slow_bytes(void) {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  return __builtin_cpu_is("znver1") || __builtin_cpu_is("znver2") || __builtin_cpu_is("haswell") ||
+         __builtin_cpu_is("broadwell");
+#else
+  return false;
+#endif
+}
+
 size_t ck_isa_available(const ck_isa **tables, size_t capacity, bool vnni) {
   size_t n = 0;
 #define ADD(isa) \

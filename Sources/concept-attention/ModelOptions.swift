@@ -64,7 +64,7 @@ struct ModelOptions: ParsableArguments {
     help: ArgumentHelp(
       """
       How activations meet weights narrower than f32: float (as they are), bf16 (may be rounded to bf16), int8 (to 8 bits \
-      where weights are quantised in blocks). The fastest on this CPU unless given.
+      where weights are quantised in blocks), int8-narrow (the same, but not for Q8_0). The fastest on this CPU unless given.
       """, valueName: "precision"))
   var compute: ComputePrecision?
 

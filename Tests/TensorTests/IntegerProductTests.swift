@@ -125,6 +125,16 @@ import Testing
     }
   }
 
+  @Test(arguments: formats)
+  func narrowIntegersLeaveEightBitsAsTheyAre(_ format: QuantizedMatrix.Format) {
+    var numbers = TestNumbers(seed: 21)
+    let x = numbers.tensor(5, 256), weight = QuantizedMatrix.sketch(format, rows: 9, columns: 256, seed: 8)
+    for kernels in Kernels.available {
+      let narrow = product(kernels, x, weight, .int8Narrow), same: ComputePrecision = format == .q8_0 ? .bf16 : .int8
+      #expect(narrow.isIdentical(to: product(kernels, x, weight, same)), "\(format) \(kernels)")
+    }
+  }
+
   @Test func thePrecisionOfATaskGoesBeforeThatOfTheProgram() {
     let before = ComputePrecision.standard
     #expect(before == ComputePrecision.automatic)

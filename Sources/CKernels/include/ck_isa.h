@@ -29,3 +29,7 @@ typedef struct ck_isa {
 // The sets this CPU can run, slowest first; "generic" is always there. Where the CPU multiplies bytes into 32-bit sums
 // (AVX-VNNI, AVX-512 VNNI) and `vnni` holds, their integer products do. Returns their number.
 size_t ck_isa_available(const ck_isa **tables, size_t capacity, bool vnni);
+
+// Whether this CPU starts one vpmaddubsw in a cycle where it starts two multiply-adds of floats, so that `avx2` without VNNI
+// gains nothing from integers with weights of eight bits, which take two of them.
+bool ck_isa_has_slow_bytes(void);
