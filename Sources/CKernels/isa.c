@@ -30,7 +30,8 @@ static bool may_use_tiles(void) {
 
 // Intel's prefetchers follow 16 runs side by side, and two places in each (measured on Sapphire and Emerald Rapids). On Zen 4
 // two places take 1.4 times as long as one; Zen 5 does better when asked in the order of memory. On Zen 2 one stream arrives at
-// 16 GB/s and eight apart at 23, and neighbours lose each other: one row of Q8_0 takes twice as long as with runs apart.
+// 16 GB/s and eight apart at 23, and neighbours lose each other: one row of Q8_0 takes twice as long as with runs apart. Zen 1
+// and 3 are taken to be like it, unmeasured.
 ck_reading ck_isa_reading(void) {
 #if defined(__x86_64__)
   __builtin_cpu_init();
