@@ -41,9 +41,9 @@ public enum ComputePrecision: String, Sendable, Hashable, CaseIterable {
     }
   }
 
-  /// Whether activations may be rounded to eight bits for weights in these blocks.
-  func quantizes(_ type: ck_gemm_type) -> Bool {
-    self == .int8 || self == .int8Narrow && type != ck_gemm_q8_0
+  /// Whether products with weights in such blocks, of the formats named at `int8`, are formed in integers.
+  public func formsIntegers(with format: QuantizedMatrix.Format) -> Bool {
+    self == .int8 || self == .int8Narrow && format != .q8_0
   }
 
   /// Runs `body` with this precision on the calling task.

@@ -112,7 +112,6 @@ extension ck_gemm_args {
     rows.withUnsafeBufferPointer { buffer in
       var product = self
       product.may_round = ComputePrecision.current != .float
-      product.may_quantize = ComputePrecision.current.quantizes(product.b_type)
       product.reading = Kernels.current.reading
       product.segments = buffer.baseAddress
       product.segment_count = buffer.count

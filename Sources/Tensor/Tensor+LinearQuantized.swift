@@ -83,6 +83,7 @@ extension QuantizedMatrix {
       product.b = bytes.baseAddress.map { $0 + columns.lowerBound / format.blockSize * format.blockBytes }
       product.b_type = type
       (product.b_row_stride, product.b_column_stride) = (1, rowBytes)
+      product.may_quantize = ComputePrecision.current.formsIntegers(with: format)
       body(product)
     }
     return true

@@ -378,7 +378,8 @@ def limits():
         text = " ".join(map(common_quote, line))
         for limit in ("-n 3", "-n 8", "-n 16", "-f 0", "-f 1", "-f 20", "-s 256", "-t 60", "-l 0"):
             yield Attempt("limits", f"{name} ulimit {limit}", [], picture, shell=f"ulimit {limit}; exec \"$program\" {text}", codes=(127, 126))
-        for variable, values in {"CK_ISA": ["", "bogus", "generic", "avx2", "AVX2"], "HOME": ["", "/nowhere"], "TMPDIR": ["/nowhere", "/dev/null"],
+        for variable, values in {"CK_ISA": ["", "bogus", "generic", "avx2", "AVX2"],
+                                 "CK_READING": ["", "bogus", "apart", "in_order"], "HOME": ["", "/nowhere"], "TMPDIR": ["/nowhere", "/dev/null"],
                                  "PATH": ["", "/nowhere"], "LANG": ["x", "C", "tr_TR.UTF-8"], "OPENBLAS_NUM_THREADS": ["-1", "x", "100000"],
                                  "OMP_NUM_THREADS": ["-1", "x"], "COLUMNS": ["0", "-1", "x", "99999999"]}.items():
             for value in values:

@@ -13,7 +13,7 @@ extension Operations {
     let x = Operand([m, k], seed: 1), weight = try BlockFile(format, rows: n, columns: k).matrix()
     let operations = 2 * Double(m) * Double(k) * Double(n)
     let precision = ComputePrecision.current
-    let inIntegers = precision == .int8 || precision == .int8Narrow && format != .q8_0
+    let inIntegers = precision.formsIntegers(with: format)
     let arithmetic: Workload.Limit = inIntegers ? .int8Arithmetic(operations) : .f32Arithmetic(operations)
     return workload(
       limit: m <= 16 ? .reading(Double(weight.byteCount)) : arithmetic, inputs: [x],
