@@ -159,8 +159,10 @@ bool ck_gemm(const ck_isa *isa, const ck_gemm_args *args) {
   };
   if (!widen_bias(args, &plan.bias)) return false;
   const bool blocks = ck_gemm_is_blocks(args->b_type), narrow = blocks || args->b_type == ck_gemm_bf16;
-  if (args->may_quantize && blocks && isa->gemm_integer)
-    return ck_gemm_run(isa->gemm_integer, &plan, fill_from_segments, args);
+  if (args->may_quantize && blocks && isa->gemm_integer) {
+    const ck_gemm_ops *ops = isa->gemm_integer, *bytes = ops->bytes;
+    return ck_gemm_run(bytes && rows > 1 && args->b_type == ck_gemm_q8_0 ? bytes : ops, &plan, fill_from_segments, args);
+  }
   if (args->may_round && narrow && args->a_type != ck_gemm_f16 && isa->gemm->tiles)
     return ck_gemm_run_tiles(isa->gemm->tiles, &plan, fill_from_segments, args);
   return ck_gemm_run(isa->gemm, &plan, fill_from_segments, args);

@@ -86,7 +86,8 @@ typedef struct ck_conv_strip_ops {
   void (*chunk)(const ck_conv_strip_plan *plan, size_t index);
 } ck_conv_strip_ops;
 
-typedef struct ck_gemm_ops {
+typedef struct ck_gemm_ops ck_gemm_ops;
+struct ck_gemm_ops {
   size_t tile_rows, tile_columns, block_steps;
   size_t group_steps;  // in products in integers, words of a group of 32 values; else 0
   bool has_dot;
@@ -96,7 +97,8 @@ typedef struct ck_gemm_ops {
   const ck_gemm_tile_ops *tiles;                          // NULL where the set has none
   // Convolutions by strips, of f32 and where operands may be rounded to bf16; NULL where the set has none.
   const ck_conv_strip_ops *conv_f32, *conv_bf16;
-} ck_gemm_ops;
+  const ck_gemm_ops *bytes;  // of products in integers, those of several rows with codes of 8 bits; NULL where they are the same
+};
 
 // The kernels' part of a plan that has rows, columns, depth, operands and `dot`: partitions, packs and runs it.
 // `rows` is called for each slab to fill the row table with the rows from `first` on.

@@ -19,7 +19,7 @@
 #define CK_LEVEL_AVX512BF16 3
 #define CK_LEVEL_AMX 4
 
-// Ways to multiply bytes: see integer_tile.inc.
+// Ways to multiply bytes: see integer_step.inc.
 #define INT_PAIRS 0
 #define INT_MADDUBS 1
 #define INT_DOT 2
