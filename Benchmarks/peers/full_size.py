@@ -3,8 +3,8 @@
     python full_size.py CHECKPOINT --ours .build/release/concept-attention --sd-cli build-sdcpp/bin/sd-cli --side 256
 
 CHECKPOINT is what synthetic_checkpoint.py wrote (FLUX.1 or Stable Diffusion 3.5). Both read the same files with the same
-number of threads, tokens, steps and pixels, guidance off. Files are in the page cache where they fit: a first, untimed
-read of them sees to that. Memory is the peak resident set, pages of files included, that the kernel tells of the process.
+number of threads, tokens, steps and pixels, guidance off. Files are in the page cache where they fit: an untimed read of
+them before each run sees to that (virtual machines also give memory back that was idle). Memory is the peak resident set, pages of files included, that the kernel tells of the process.
 """
 import argparse
 import json
@@ -25,6 +25,13 @@ def files(folder):
         return None
 
     return {name: path(name) for name in ("transformer", "clip_l", "clip_g", "t5xxl", "ae")}
+
+
+def read_all(parts):
+    for path in filter(None, parts.values()):
+        with open(path, "rb", buffering=0) as file:
+            while file.read(1 << 24):
+                pass
 
 
 def run(command, threads):
@@ -96,8 +103,10 @@ def main():
     with tempfile.TemporaryDirectory() as out:
         results = {"ours": [], "stable-diffusion.cpp": []}
         for _ in range(args.rounds):
+            read_all(parts)
             results["ours"].append(ours(args, parts, os.path.join(out, "ours")))
             if args.sd_cli:
+                read_all(parts)
                 results["stable-diffusion.cpp"].append(theirs(args, parts, out))
         best = {}
         for name, rounds in results.items():
