@@ -4,7 +4,8 @@
 
 CHECKPOINT is what synthetic_checkpoint.py wrote (FLUX.1 or Stable Diffusion 3.5). Both read the same files with the same
 number of threads, tokens, steps and pixels, guidance off. Files are in the page cache where they fit: an untimed read of
-them before each run sees to that (virtual machines also give memory back that was idle). Memory is the peak resident set, pages of files included, that the kernel tells of the process.
+them before each run sees to that (virtual machines also give memory back that was idle). Memory is the peak resident set,
+pages of files included, that the kernel tells of the process.
 """
 import argparse
 import json

@@ -97,7 +97,8 @@ struct ck_gemm_ops {
   const ck_gemm_tile_ops *tiles;                          // NULL where the set has none
   // Convolutions by strips, of f32 and where operands may be rounded to bf16; NULL where the set has none.
   const ck_conv_strip_ops *conv_f32, *conv_bf16;
-  const ck_gemm_ops *bytes;  // of products in integers, those of several rows with codes of 8 bits; NULL where they are the same
+  // Of products in integers, those of several rows with codes of 8 bits; NULL where they are the same.
+  const ck_gemm_ops *bytes;
 };
 
 // The kernels' part of a plan that has rows, columns, depth, operands and `dot`: partitions, packs and runs it.
