@@ -76,11 +76,22 @@ import Testing
   @Test(arguments: formats)
   func theWaysToMultiplyBytesAgreeToTheBit(_ format: QuantizedMatrix.Format) {
     var numbers = TestNumbers(seed: 18)
-    // Every code meets the largest activations: sums of 16 bits would overflow if any did.
     let x = numbers.tensor(11, 1024).sign(), weight = QuantizedMatrix.sketch(format, rows: 100, columns: 1024, seed: 5)
     for kernels in Kernels.variants {
       for other in Kernels.variants where other.name == kernels.name {
         #expect(product(kernels, x, weight).isIdentical(to: product(other, x, weight)), "\(format) \(kernels)")
+      }
+    }
+  }
+
+  /// Sums of 16 bits have no room to spare: the greatest codes meet the greatest activations, all of one sign.
+  @Test(arguments: Kernels.variants, formats)
+  func theGreatestCodesAndActivationsOverflowNothing(_ kernels: Kernels, _ format: QuantizedMatrix.Format) {
+    for byte in [0x00, 0x7F, 0x80, 0xFF] as [UInt8] {
+      let weight = QuantizedMatrix.sketch(format, rows: 19, columns: 512, repeating: byte)
+      for (rows, value) in [(1, 1), (1, -1), (9, 1), (9, -1)] as [(Int, Float)] {
+        let x = Tensor(full: [rows, 512], value)
+        ProductReference(x, weight.dequantized()).expect(product(kernels, x, weight), "\(format) \(byte) \(rows) \(kernels)")
       }
     }
   }

@@ -1,13 +1,15 @@
 import Tensor
 
 extension QuantizedMatrix {
-  /// Blocks of every code there is; scales are small numbers, as in a file.
-  static func sketch(_ format: Format, rows: Int, columns: Int, seed: UInt64) -> QuantizedMatrix {
+  /// Blocks of every code there is, or with one byte repeated for all; scales are small numbers, as in a file.
+  static func sketch(
+    _ format: Format, rows: Int, columns: Int, seed: UInt64 = 1, repeating byte: UInt8? = nil
+  ) -> QuantizedMatrix {
     let count = rows * columns / format.blockSize * format.blockBytes
     var state = seed
     var bytes = (0..<count).map { _ in
       state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-      return UInt8(truncatingIfNeeded: state >> 56)
+      return byte ?? UInt8(truncatingIfNeeded: state >> 56)
     }
     let scales: [Int] =
       switch format {
