@@ -90,8 +90,8 @@ import Testing
     for byte in [0x00, 0x7F, 0x80, 0xFF] as [UInt8] {
       let weight = QuantizedMatrix.sketch(format, rows: 19, columns: 512, repeating: byte)
       for (rows, value) in [(1, 1), (1, -1), (9, 1), (9, -1)] as [(Int, Float)] {
-        let x = Tensor(full: [rows, 512], value)
-        ProductReference(x, weight.dequantized()).expect(product(kernels, x, weight), "\(format) \(byte) \(rows) \(kernels)")
+        let x = Tensor(full: [rows, 512], value), what = "\(format) of \(byte), \(rows) rows of \(value) \(kernels)"
+        ProductReference(x, weight.dequantized()).expect(product(kernels, x, weight), what)
       }
     }
   }
