@@ -25,7 +25,7 @@ static void product_chunk(void *context, size_t chunk) {
 // Chunks as wide as the caches like, but enough of them to keep the threads even; a chunk packs its own panels of B,
 // so rows are divided only when columns do not suffice.
 static void partition(const ck_gemm_ops *ops, ck_gemm_plan *plan) {
-  plan->tiles = plan->skinny_rows ? 1 : ck_gemm_ceil_div(plan->rows, ops->tile_rows);
+  plan->tiles = plan->few_rows ? 1 : ck_gemm_ceil_div(plan->rows, ops->tile_rows);
   plan->panels = ck_gemm_ceil_div(plan->columns, ops->tile_columns);
   const size_t work = plan->rows * plan->columns * (plan->depth + 1) * plan->pictures;
   const size_t wanted = minimum(8 * ck_pool_threads(), work / ck_gemm_minimum_chunk + 1);
@@ -51,12 +51,13 @@ static void run_slab(const ck_gemm_ops *ops, ck_gemm_plan *plan) {
   ck_pool_run(plan->row_chunks * plan->column_chunks * plan->pictures, product_chunk, &region);
 }
 
-// Where runs are best read apart, 16-bit floats are not: two blocks of each are read side by side (gemm_skinny.inc), which is
-// twice as many places. In order, one row takes 0.9 to 1.04 of the time on Zen 3 in bf16, 0.8 to 1 in f16.
+// Where runs are best read apart, 16-bit floats of few rows are not: two blocks of each are read side by side, which is twice as
+// many places. In order, one row takes 0.9 to 1.04 of the time on Zen 3 in bf16, 0.8 to 1 in f16.
 static ck_reading reading(const ck_gemm_plan *plan) {
   if (plan->reading != ck_reading_suitable) return plan->reading;
   const bool narrow = plan->b_type == ck_gemm_bf16 || plan->b_type == ck_gemm_f16;
-  return narrow && ck_isa_reading() == ck_reading_apart ? ck_reading_in_order : ck_isa_reading();
+  const bool twice = narrow && plan->rows <= ck_gemm_side_by_side_rows;
+  return twice && ck_isa_reading() == ck_reading_apart ? ck_reading_in_order : ck_isa_reading();
 }
 
 bool ck_gemm_run(const ck_gemm_ops *ops, ck_gemm_plan *plan, ck_gemm_fill_rows *fill, const void *context) {
@@ -65,11 +66,11 @@ bool ck_gemm_run(const ck_gemm_ops *ops, ck_gemm_plan *plan, ck_gemm_fill_rows *
   else plan->steps = plan->dot ? ck_gemm_ceil_div(plan->depth, 2) : plan->depth;
   plan->step_blocks = maximum(1, ck_gemm_ceil_div(plan->steps, ops->block_steps));
   plan->reading = reading(plan);
-  plan->skinny_rows = ops->skinny_height(plan);
+  plan->few_rows = ops->few_height(plan);
   const size_t slab_limit = minimum(max_slab_rows, maximum(ops->tile_rows, max_packed_words / maximum(1, plan->steps)));
   const size_t slabs = ck_gemm_ceil_div(rows, slab_limit);
   const size_t even = ck_gemm_ceil_div(ck_gemm_ceil_div(rows, slabs), ops->tile_rows) * ops->tile_rows;
-  const size_t slab_rows = minimum(rows, even), packed_rows = maximum(slab_rows, plan->skinny_rows);
+  const size_t slab_rows = minimum(rows, even), packed_rows = maximum(slab_rows, plan->few_rows);
   const size_t table_bytes = ck_gemm_ceil_div(slab_rows * sizeof(ck_gemm_row), 64) * 64;
   char *scratch = ck_scratch(ck_scratch_gemm_a, table_bytes + 4 * packed_rows * plan->steps + 64);
   if (!scratch) return false;

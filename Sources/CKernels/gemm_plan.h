@@ -11,6 +11,9 @@ enum { ck_gemm_max_tile_rows = 16, ck_gemm_max_tile_columns = 64 };
 // Words of 32 bits in a line of the caches.
 enum { ck_line_words = 16 };
 
+// Up to so many rows, two blocks of 16-bit floats are multiplied side by side (gemm_skinny.inc).
+enum { ck_gemm_side_by_side_rows = 4 };
+
 // Words of a row of A behind the codes of a group, in products in integers (integer.inc).
 enum { ck_gemm_integer_extras = 4 };
 
@@ -46,7 +49,7 @@ typedef struct ck_gemm_plan {
   bool dot;                                    // multiply in bf16 pairs
   size_t steps, step_blocks;                   // words of a row of A, and how many blocks of them
   ck_reading reading;                          // of B, where rows are few
-  size_t skinny_rows;                          // rows padded to a height of gemm_skinny.inc; 0 on the general path
+  size_t few_rows;                             // padded, by gemm_skinny.inc or gemm_upright.inc; 0 on the general path
   size_t tiles;                                // row tiles of the slab, of nearly equal height
   size_t tiles_per_chunk, row_chunks;
   size_t panels, panels_per_chunk, column_chunks;
@@ -91,7 +94,7 @@ struct ck_gemm_ops {
   size_t tile_rows, tile_columns, block_steps;
   size_t group_steps;  // in products in integers, words of a group of 32 values; else 0
   bool has_dot;
-  size_t (*skinny_height)(const ck_gemm_plan *plan);      // 0 where the plan takes the general path
+  size_t (*few_height)(const ck_gemm_plan *plan);         // 0 where the plan takes the general path
   void (*pack_a)(const ck_gemm_plan *plan, size_t tile);  // one row tile, all of k
   void (*chunk)(const ck_gemm_plan *plan, size_t chunk);
   const ck_gemm_tile_ops *tiles;                          // NULL where the set has none

@@ -15,7 +15,7 @@ import Testing
       let wide = weight.dequantized(), bias = numbers.tensor(columns), x = numbers.tensor(33, depth)
       withFloats(kernels) {
         let expected = Tensor.linear(x, weight: wide, bias: bias, activation: .silu)
-        for rows in Array(1...17) + [33] {
+        for rows in Array(1...25) + [33] {
           let some = LinearInput(x.narrow(0, from: 0, count: rows))
           let result = Tensor.linear([some], weight: weight, bias: bias, activation: .silu)[0]
           #expect(
@@ -70,10 +70,13 @@ import Testing
   @Test(arguments: Kernels.variants, [DType.f32, .bf16, .f16])
   func fewRowsHaveTheBitsTheyHaveAmongMany(_ kernels: Kernels, _ dtype: DType) {
     var numbers = TestNumbers(seed: 7)
-    for (depth, columns) in [(1, 3), (31, 9), (193, 17), (391, 49), (400, 8), (583, 17), (960, 5), (1153, 33)] {
+    let shapes = [
+      (1, 3), (31, 9), (193, 17), (390, 49), (391, 49), (400, 8), (583, 17), (960, 5), (962, 83), (1153, 33),
+    ]
+    for (depth, columns) in shapes {
       let x = numbers.tensor(40, depth), weight = numbers.tensor(columns, depth, dtype: dtype)
       let all = Kernels.with(kernels) { Tensor.linear(x, weight: weight) }
-      for rows in 1...17 {
+      for rows in 1...25 {
         let few = Kernels.with(kernels) { Tensor.linear(x.narrow(0, from: 3, count: rows), weight: weight) }
         #expect(
           few.isIdentical(to: all.narrow(0, from: 3, count: rows)), "\(rows)x\(depth)x\(columns) \(dtype) \(kernels)")
