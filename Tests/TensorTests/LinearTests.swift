@@ -158,13 +158,16 @@ import Testing
   @Test(arguments: Kernels.available, [DType.f32, .bf16, .f16])
   func weightsAreReadFromAnUnalignedMapping(_ kernels: Kernels, _ dtype: DType) throws {
     var numbers = TestNumbers(seed: 6)
-    let x = numbers.tensor(5, 63), weight = numbers.tensor(49, 63, dtype: dtype)
-    // The block ends with the last weight, so that reading past it is a fault the sanitizer can see.
-    let owner = UnalignedBytes(weight.bytes)
-    let storage = Storage(mapped: owner.address, byteCount: weight.byteCount, owner: owner)
-    let mapped = Tensor(storage: storage, dtype: dtype, shape: weight.shape)
-    Kernels.with(kernels) {
-      #expect(Tensor.linear(x, weight: mapped).floats == Tensor.linear(x, weight: weight).floats)
+    for (rows, depth) in [(1, 63), (5, 63), (5, 64), (17, 64), (40, 63)] {
+      let x = numbers.tensor(rows, depth), weight = numbers.tensor(49, depth, dtype: dtype)
+      // The block ends with the last weight, so that reading past it is a fault the sanitizer can see.
+      let owner = UnalignedBytes(weight.bytes)
+      let storage = Storage(mapped: owner.address, byteCount: weight.byteCount, owner: owner)
+      let mapped = Tensor(storage: storage, dtype: dtype, shape: weight.shape)
+      Kernels.with(kernels) {
+        let (result, expected) = (Tensor.linear(x, weight: mapped), Tensor.linear(x, weight: weight))
+        #expect(result.isIdentical(to: expected), "\(rows)x\(depth)")
+      }
     }
   }
 
