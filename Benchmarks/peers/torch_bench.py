@@ -97,6 +97,16 @@ def convert(s, dtype):
     return lambda: x.to(target)
 
 
+def transpose(s, dtype):
+    x = values((s["rows"], s["columns"], s["run"]), 1, dtype=DTYPES[dtype])
+    return lambda: x.permute(1, 0, 2).contiguous()
+
+
+def topk(s, dtype):
+    x = values((s["rows"], s["columns"]), 1, dtype=DTYPES[dtype])
+    return Probed(lambda: torch.topk(x, s["count"]), lambda result: result.values)
+
+
 def svd(s, dtype):
     x = values((s["rows"], s["columns"]), 1)
     return Probed(lambda: torch.linalg.svd(x, full_matrices=False), lambda result: result.S)
@@ -235,8 +245,8 @@ def cogvideox_decoder(s, dtype):
 
 OPERATIONS = {
     "linear": linear, "attention": attention, "conv2d": conv2d, "norm-modulate": norm_modulate, "gelu": gelu,
-    "softmax": softmax, "rope": rope, "convert": convert, "svd": svd, "eigh": eigh, "qr": qr,
-    "safetensors": safetensors, "flux-double": flux_double,
+    "softmax": softmax, "rope": rope, "convert": convert, "transpose": transpose, "topk": topk,
+    "svd": svd, "eigh": eigh, "qr": qr, "safetensors": safetensors, "flux-double": flux_double,
     "flux-double-gradient": flux_double_gradient, "flux-single": flux_single, "sd3-joint": sd3_joint,
     "cogvideox-block": cogvideox_block, "image-decoder": image_decoder, "cogvideox-decoder": cogvideox_decoder,
 }  # fmt: skip

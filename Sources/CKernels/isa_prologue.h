@@ -29,6 +29,6 @@
   {                                                                                                    \
     .name = isa_name, .gemm = &CK(gemm_ops), .gemm_integer = &(integer_ops),                           \
     .attention = &CK(attention_ops), .rows = &CK(row_ops), .elementwise = &CK(elementwise_ops),        \
-    .convert = &CK(convert_ops), .gradient = &CK(gradient_ops),                                        \
+    .convert = &CK(convert_ops), .gradient = &CK(gradient_ops), .sort = &CK(sort_ops),                 \
     .decomposition_f32 = &CK(decomposition_ops_f32), .decomposition_f64 = &CK(decomposition_ops_f64),  \
   }

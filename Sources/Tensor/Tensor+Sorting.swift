@@ -54,96 +54,33 @@ extension Tensor {
   }
 
   private func order<Word: SortableWord>(_ type: Word.Type, _ axis: Int, _ descending: Bool, into result: Tensor) {
-    let length = shape[axis], count = result.shape[axis], step = strides[axis], resultStep = result.strides[axis]
+    let length = shape[axis], count = result.shape[axis], resultStep = result.strides[axis]
     let origin = rawPointer, target = result.storage.base.assumingMemoryBound(to: Int.self)
-    let order = SortOrder<Word>(dtype, descending: descending)
+    let keys = SortKeys<Word>(dtype, descending: descending)
     let others = shape.indices.filter { $0 != axis }.reversed()
     if length == 0 || count == 0 { return }
+    let selects = count * 8 < length
     parallelFor(others.reduce(1) { $0 * shape[$1] }, grain: max(1, 4096 / length)) { range in
-      let entries = UnsafeMutableBufferPointer<SortEntry<Word>>.allocate(capacity: length)
-      let spare = UnsafeMutableBufferPointer<SortEntry<Word>>.allocate(capacity: length)
+      let entries = UnsafeMutableBufferPointer<SortEntry<Word>>.allocate(capacity: selects ? count : length)
+      let spare = UnsafeMutableBufferPointer<SortEntry<Word>>.allocate(capacity: entries.count)
       defer {
         entries.deallocate()
         spare.deallocate()
       }
-      for line in range {
-        var rest = line, from = 0, to = 0
+      for place in range {
+        var rest = place, from = 0, to = 0
         for other in others {
           from += rest % shape[other] * strides[other]
           to += rest % shape[other] * result.strides[other]
           rest /= shape[other]
         }
-        for i in 0..<length {
-          let word = (origin + (from + i * step) * MemoryLayout<Word>.size).loadUnaligned(as: Word.self)
-          entries[i] = SortEntry(key: order.key(word), index: UInt32(truncatingIfNeeded: i))
-        }
-        sortFirst(count, of: entries, spare)
+        let line = SortLine(
+          start: origin + from * MemoryLayout<Word>.size, stride: strides[axis], length: length, keys: keys)
+        if selects { line.selectFirst(entries) } else { line.readAll(entries) }
+        sortInsertionOrRadix(entries, spare)
         for i in 0..<count { target[to + i * resultStep] = Int(entries[i].index) }
       }
     }
-  }
-}
-
-private typealias SortableWord = FixedWidthInteger & UnsignedInteger & BitwiseCopyable
-
-/// Turns the bits of an element into an unsigned number that sorts as the element does.
-private struct SortOrder<Word: SortableWord> {
-  private enum Kind {
-    case unsigned, twosComplement
-    /// Sign and magnitude; magnitudes above the given one are NaN.
-    case float(infinity: Word)
-  }
-  private let kind: Kind
-  private let flip: Word  // all ones for descending order
-  private let sign: Word = 1 << (Word.bitWidth - 1)
-
-  init(_ dtype: DType, descending: Bool) {
-    flip = descending ? .max : 0
-    kind =
-      switch dtype {
-      case .u64, .u32, .u16, .u8, .bool: .unsigned
-      case .i64, .i32, .i16, .i8: .twosComplement
-      case .f64: .float(infinity: Word(truncatingIfNeeded: 0x7FF0_0000_0000_0000 as UInt64))
-      case .f32: .float(infinity: Word(truncatingIfNeeded: 0x7F80_0000 as UInt64))
-      case .f16: .float(infinity: Word(truncatingIfNeeded: 0x7C00 as UInt64))
-      case .bf16: .float(infinity: Word(truncatingIfNeeded: 0x7F80 as UInt64))
-      case .f8e5m2: .float(infinity: 0x7C)
-      case .f8e4m3: .float(infinity: 0x7E)  // no infinity: the greatest finite number
-      }
-  }
-
-  @inline(__always) func key(_ word: Word) -> Word {
-    switch kind {
-    case .unsigned: return word ^ flip
-    case .twosComplement: return word ^ sign ^ flip
-    case .float(let infinity):
-      let magnitude = word & ~sign
-      if magnitude > infinity { return .max ^ flip }
-      if magnitude == 0 { return sign ^ flip }
-      return (word & sign != 0 ? ~word : word | sign) ^ flip
-    }
-  }
-}
-
-private struct SortEntry<Word: SortableWord>: BitwiseCopyable {
-  var key: Word
-  var index: UInt32
-
-  @inline(__always) static func precedes(_ a: Self, _ b: Self) -> Bool {
-    a.key != b.key ? a.key < b.key : a.index < b.index
-  }
-}
-
-/// Brings the first `count` entries to the front, in order. `spare` has the size of `entries`.
-private func sortFirst<Word>(
-  _ count: Int, of entries: UnsafeMutableBufferPointer<SortEntry<Word>>,
-  _ spare: UnsafeMutableBufferPointer<SortEntry<Word>>
-) {
-  if count * 8 < entries.count {
-    selectFirst(count, of: entries)
-    sortInsertionOrRadix(UnsafeMutableBufferPointer(rebasing: entries[..<count]), spare)
-  } else {
-    sortInsertionOrRadix(entries, spare)
   }
 }
 
@@ -163,27 +100,6 @@ private func sortInsertionOrRadix<Word>(
       place -= 1
     }
     entries[place] = entry
-  }
-}
-
-/// Keeps the first `count` entries in a heap with the last of them on top: one comparison per entry that is not among
-/// them.
-private func selectFirst<Word>(_ count: Int, of entries: UnsafeMutableBufferPointer<SortEntry<Word>>) {
-  func sink(_ start: Int) {
-    var parent = start
-    while true {
-      var child = 2 * parent + 1
-      guard child < count else { return }
-      if child + 1 < count, SortEntry.precedes(entries[child], entries[child + 1]) { child += 1 }
-      guard SortEntry.precedes(entries[parent], entries[child]) else { return }
-      entries.swapAt(parent, child)
-      parent = child
-    }
-  }
-  for parent in (0..<count / 2).reversed() { sink(parent) }
-  for i in count..<entries.count where SortEntry.precedes(entries[i], entries[0]) {
-    entries.swapAt(0, i)
-    sink(0)
   }
 }
 

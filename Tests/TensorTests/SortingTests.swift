@@ -45,6 +45,27 @@ import Testing
     #expect(x.topK(200).indices.isIdentical(to: x.argsort(descending: true)[..<200]))
   }
 
+  /// Lines longer than a block of keys, of which one ends a block, in every pattern of bits: NaN, infinities, both zeros.
+  @Test(arguments: DType.allCases.filter { $0 != .bool })
+  func anyBitsAreSortedAlikeOnEveryPath(_ dtype: DType) {
+    var random = TestRandom(UInt64(dtype.size))
+    for (shape, axis) in [([3, 200], 1), ([192, 2], 0), ([65], 0)] {
+      let x = random.anyBits(shape, dtype)
+      for descending in [false, true] {
+        let order = Tensor(scalars: naiveOrder(x, axis, descending), shape: shape)
+        for kernels in Kernels.available {
+          Kernels.with(kernels) {
+            #expect(x.argsort(axis, descending: descending).isIdentical(to: order), "\(kernels)")
+            for count in [1, 7, 20] {
+              let top = x.topK(count, axis: axis, largest: descending)
+              #expect(top.indices.isIdentical(to: order.narrow(axis, from: 0, count: count)), "\(kernels), \(count)")
+            }
+          }
+        }
+      }
+    }
+  }
+
   @Test func notANumberIsTheGreatestAndZerosAreEqual() {
     let x = Tensor([.nan, 1, -0.0, 0.0, .infinity, -1, -.infinity, -.nan])
     for dtype in [DType.f32, .f64, .bf16, .f16] {
@@ -82,7 +103,8 @@ import Testing
       func at(_ i: Int) -> [Int] { start.enumerated().map { $0.offset == place ? i : $0.element } }
       let order = (0..<x.shape[place]).sorted {
         let (a, b) = (plain[at($0)], plain[at($1)])
-        return a != b ? (descending ? a > b : a < b) : $0 < $1
+        if a.isNaN != b.isNaN { return a.isNaN == descending }
+        return a != b && !a.isNaN ? (descending ? a > b : a < b) : $0 < $1
       }
       for (i, index) in order.enumerated() { result[at(i)] = Double(index) }
     }
@@ -92,4 +114,13 @@ import Testing
 
 extension Plain {
   fileprivate init(_ other: Plain) { self = other }
+}
+
+extension TestRandom {
+  /// Of any bits, but that integers of 64 have 53 that are exact as `Double`.
+  fileprivate mutating func anyBits(_ shape: [Int], _ dtype: DType) -> Tensor {
+    let isLong = dtype == .i64 || dtype == .u64
+    let words = (0..<shape.reduce(dtype.size, *) / 8 + 1).map { _ in isLong ? next() & ~0x7FF : next() }
+    return Tensor(storage: Tensor(scalars: words).storage, dtype: dtype, shape: shape)
+  }
 }

@@ -12,4 +12,5 @@
 #include "ck_pool.h"
 #include "ck_repeat.h"
 #include "ck_rows.h"
+#include "ck_sort.h"
 #include "ck_transpose.h"

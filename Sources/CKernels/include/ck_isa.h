@@ -10,6 +10,7 @@ struct ck_row_ops;
 struct ck_elementwise_ops;
 struct ck_convert_ops;
 struct ck_gradient_ops;
+struct ck_sort_ops;
 struct ck_decomposition_f32;
 struct ck_decomposition_f64;
 
@@ -22,6 +23,7 @@ typedef struct ck_isa {
   const struct ck_elementwise_ops *elementwise;
   const struct ck_convert_ops *convert;
   const struct ck_gradient_ops *gradient;
+  const struct ck_sort_ops *sort;
   const struct ck_decomposition_f32 *decomposition_f32;
   const struct ck_decomposition_f64 *decomposition_f64;
 } ck_isa;

@@ -72,6 +72,37 @@ extension Operations {
       expected: { x[$0] })
   }
 
+  /// Two middle axes exchanged, written out: x `[rows, columns, run]` to `[columns, rows, run]`.
+  @Sendable static func transpose(_ one: Case) throws -> Workload {
+    let dtype = try dtype(one, among: [.f32, .bf16])
+    let rows = try one.size("rows"), columns = try one.size("columns"), run = try one.size("run")
+    let x = Operand([rows, columns, run], seed: 1, dtype: dtype)
+    return workload(
+      limit: .memory(Double(2 * x.tensor.byteCount)), inputs: [x], output: (dtype, [columns, rows, run]), tolerance: 0,
+      run: { x.tensor.permuted(1, 0, 2).contiguous() },
+      expected: { index in
+        let (column, row, offset) = (index / (rows * run), index / run % rows, index % run)
+        return x[(row * columns + column) * run + offset]
+      })
+  }
+
+  /// The `count` greatest elements of every row and where they are; the values are checked.
+  @Sendable static func topK(_ one: Case) throws -> Workload {
+    let dtype = try dtype(one, among: [.f32, .bf16]), count = try one.size("count")
+    let rows = try one.size("rows"), columns = try one.size("columns")
+    let x = Operand([rows, columns], seed: 1, dtype: dtype)
+    var sorted: [Int: [Double]] = [:]
+    return workload(
+      limit: .reading(Double(x.tensor.byteCount)), inputs: [x], output: (dtype, [rows, count]), tolerance: 0,
+      run: { x.tensor.topK(count).values },
+      expected: { index in
+        let row = index / count
+        let descending = sorted[row] ?? (0..<columns).map { x[row * columns + $0] }.sorted(by: >)
+        sorted[row] = descending
+        return descending[index % count]
+      })
+  }
+
   private static func matrixSize(_ one: Case) throws -> (rows: Int, columns: Int) {
     _ = try dtype(one, among: [.f32])
     return (try one.size("rows"), try one.size("columns"))

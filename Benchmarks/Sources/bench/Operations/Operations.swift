@@ -20,6 +20,8 @@ enum Operations {
     "softmax": softmax,
     "rope": rope,
     "convert": convert,
+    "transpose": transpose,
+    "topk": topK,
     "svd": svd,
     "eigh": eigh,
     "qr": qr,
