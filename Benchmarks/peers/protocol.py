@@ -1,8 +1,8 @@
 """What the peers' scripts share: the list of cases, inputs, timing, records, and the way `bench peers` asks for them.
 
-Alone a script prints one JSON line per case; with --serve it answers one line {"case": NAME, "runs": N, "seconds": S} at a
-time: with a record, with {"absent": true} for an operation it does not have, or with {"error": TEXT}. Inputs are the same
-numbers as ours (see Inputs.swift), and are reused by every run.
+Alone a script prints one JSON line per case; with --serve it answers one line {"case": NAME, "runs": N, "seconds": S,
+"sweep": BYTES} at a time: with a record, with {"absent": true} for an operation it does not have, or with {"error": TEXT}.
+Inputs are the same numbers as ours (see Inputs.swift), and are reused by every run.
 """
 import argparse
 import json
@@ -16,6 +16,7 @@ import time
 
 import numpy
 
+COLD_BYTES = 512 << 20
 CASES = pathlib.Path(__file__).resolve().parent.parent / "cases.json"
 
 
@@ -28,6 +29,7 @@ def parser(about):
     result.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     result.add_argument("--runs", type=int, default=20)
     result.add_argument("--seconds", type=float, default=3.0)
+    result.add_argument("--cold", action="store_true", help="read other memory before each run, as 'bench peers --cold' asks")
     result.add_argument("--serve", action="store_true")
     return result
 
@@ -76,10 +78,12 @@ class Subject:
             self.run()
             runs += 1
 
-    def measure(self, runs, seconds):
-        """Seconds per run; the same rule as Budget.measure."""
+    def measure(self, runs, seconds, sweep):
+        """Seconds per run; the same rule as Budget.measure. `sweep` bytes of other memory are read before each."""
+        memory = numpy.ones(sweep, numpy.uint8)
         samples, total = [], 0.0
         while not samples or (total < seconds and (len(samples) < runs or total < seconds / 10)):
+            memory[::64].sum()
             start = time.perf_counter()
             self.run()
             samples.append(time.perf_counter() - start)
@@ -143,7 +147,8 @@ class Script:
                 if subject is None:
                     answer = {"absent": True}
                 else:
-                    answer = self.record(name, subject, subject.measure(request["runs"], request["seconds"]), True)
+                    samples = subject.measure(request["runs"], request["seconds"], request.get("sweep", 0))
+                    answer = self.record(name, subject, samples, True)
             except Exception as error:  # any failure of a case is an answer; the next case may work
                 answer = {"error": f"{type(error).__name__}: {error}"}
             self.rest()
@@ -161,5 +166,5 @@ class Script:
             subject = self.subject(name, arguments.seconds)
             if subject is None:
                 continue
-            samples = subject.measure(arguments.runs, arguments.seconds)
+            samples = subject.measure(arguments.runs, arguments.seconds, COLD_BYTES if arguments.cold else 0)
             print(json.dumps(self.record(name, subject, samples, False)), file=answers, flush=True)

@@ -27,7 +27,7 @@ public struct Machine: Sendable, Codable {
   /// - Parameter instructions: what may be used, as the library names it: `generic`, `avx2`, or more
   public static func measured(threads: Int, instructions: String) -> Machine {
     let set = instructions == "generic" ? cpeak_generic : instructions == "avx2" ? cpeak_avx2 : cpeak_avx512
-    let memory = cpeak_memory(threads, bytesBeyondCache, 0.4)
+    let memory = cpeak_memory(threads, CacheSweep.bytesBeyondCache, 0.4)
     let pairs = cpeak_bf16(set, threads, 0.2), bytes = cpeak_int8(set, threads, 0.2)
     let tiles = instructions == "amx" ? cpeak_bf16_tiles(threads, 0.2) : 0
     return Machine(
@@ -47,11 +47,6 @@ public struct Machine: Sendable, Codable {
       + (peakBF16Tiles.map { ", bf16 tiles \($0.formatted(1)) GFLOP/s" } ?? "")
     return "\(cpu), \(threads) threads: f32 multiply-add \(peakF32.formatted(1)) GFLOP/s\(dot), "
       + "memory read \(readBandwidth.formatted(1)) GB/s, copy \(copyBandwidth.formatted(1)) GB/s"
-  }
-
-  private static var bytesBeyondCache: Int {
-    let cache = sysconf(Int32(_SC_LEVEL3_CACHE_SIZE))
-    return min(max(4 * cache, 256 << 20), 512 << 20)
   }
 
   private static var cpuName: String {

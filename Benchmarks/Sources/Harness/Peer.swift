@@ -8,10 +8,12 @@ public final class Peer {
     var name: String
     var runs: Int
     var seconds: Double
+    /// Bytes of other memory to read before each run.
+    var sweep: Int
 
     enum CodingKeys: String, CodingKey {
       case name = "case"
-      case runs, seconds
+      case runs, seconds, sweep
     }
   }
 
@@ -44,8 +46,10 @@ public final class Peer {
   }
 
   /// One round of a case; the record carries its samples. None where the peer has no such operation.
-  public func measure(_ one: Case, _ budget: Budget) throws -> Record? {
-    let request = Request(name: one.name, runs: budget.runs, seconds: budget.seconds)
+  ///
+  /// - Parameter sweep: bytes of other memory that the peer reads before each run
+  public func measure(_ one: Case, _ budget: Budget, sweep: Int = 0) throws -> Record? {
+    let request = Request(name: one.name, runs: budget.runs, seconds: budget.seconds, sweep: sweep)
     try requests.write(contentsOf: Data((RecordFile.line(request) + "\n").utf8))
     guard let answer = try Peer.readLine(answers, &unread) else {
       throw BenchmarkError("\(one.name): the peer ended without an answer; its message is above")

@@ -41,10 +41,13 @@ public struct Budget: Sendable, Codable, Equatable {
   }
 
   /// Runs `body` until the budget is used, once at least.
-  public func measure(_ body: () throws -> Void) rethrows -> Timing {
+  ///
+  /// - Parameter before: what precedes each run, and does not count
+  public func measure(before: () -> Void = {}, _ body: () throws -> Void) rethrows -> Timing {
     let clock = ContinuousClock()
     var samples: [Double] = [], total = 0.0
     while samples.isEmpty || (total < seconds && (samples.count < runs || total < seconds / 10)) {
+      before()
       let elapsed = try clock.measure(body) / .seconds(1)
       samples.append(elapsed)
       total += elapsed

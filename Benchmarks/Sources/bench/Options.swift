@@ -29,6 +29,9 @@ struct Options: ParsableArguments {
   @Option(help: "Seconds of measuring per case.")
   var seconds = 3.0
 
+  @Flag(help: "Before each run, read other memory until the caches hold nothing of the case: as weights are met in a model.")
+  var cold = false
+
   @Option(help: "The list of cases.")
   var cases = Options.defaultCases
 

@@ -74,7 +74,7 @@ struct Peers: ParsableCommand {
     try subject.warmUp()
     for _ in 0..<rounds {
       mine.append(try subject.measure(share))
-      guard let record = try peer.measure(one, share) else { return nil }
+      guard let record = try peer.measure(one, share, sweep: subject.sweptBytes) else { return nil }
       theirs.append(Timing(samples: (record.samples ?? []).map { $0 / 1e3 }))
       answer = record
     }

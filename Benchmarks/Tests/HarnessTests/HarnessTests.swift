@@ -11,6 +11,15 @@ import Testing
     #expect(Timing(samples: [7]).p90 == 7)
   }
 
+  @Test func eachRunIsPreceded() {
+    var order = ""
+    let timing = Budget(runs: 3, seconds: 0.1).measure(before: { order += "-" }) {
+      order += "+"
+      usleep(10_000)
+    }
+    #expect(order == String(repeating: "-+", count: timing.runs))
+  }
+
   @Test func budgetStopsAfterItsRunsOrItsTime() {
     var calls = 0
     #expect(Budget(runs: 5, seconds: 1e-6).measure { usleep(100) }.runs == 1)
@@ -117,6 +126,14 @@ import Testing
 
   @Test func absentOperationIsNoError() throws {
     #expect(try answer(#"{"absent": true}"#) == nil)
+  }
+
+  @Test func theRequestSaysHowMuchIsReadBeforeEachRun() throws {
+    let script = #"echo '{"implementation": "x"}'; read request; case $request in *'"sweep":77'*) echo '{"absent": true}';; esac"#
+    let peer = try Peer(["sh", "-c", script])
+    defer { peer.stop() }
+    let one = Case(operation: "linear", label: "x", dtype: "f32", sizes: [:])
+    #expect(try peer.measure(one, Budget(runs: 1, seconds: 1), sweep: 77) == nil)
   }
 
   @Test func failureNamesTheCase() {
