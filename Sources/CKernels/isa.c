@@ -28,10 +28,9 @@ static bool may_use_tiles(void) {
 }
 #endif
 
-// Intel's prefetchers follow 16 runs side by side (measured on Sapphire and Emerald Rapids). On Zen 4
-// two places take 1.4 times as long as one; Zen 5 does better when asked in the order of memory. On Zen 2 one stream arrives at
-// 16 GB/s and eight apart at 23, and neighbours lose each other: one row of Q8_0 takes twice as long as with runs apart, on
-// Zen 3 1.3 to 1.5 times. Zen 1 is taken to be like them, unmeasured.
+// Intel's prefetchers follow 16 runs side by side (measured on Sapphire and Emerald Rapids). Zen 5 does better when asked in the
+// order of memory. On Zen 2 one stream arrives at 16 GB/s and eight apart at 23, and neighbours lose each other: one row of Q8_0
+// takes twice as long as with runs apart, on Zen 3 1.3 to 1.5 times. Zen 1 is taken to be like them, unmeasured.
 ck_reading ck_isa_reading(void) {
 #if defined(__x86_64__)
   __builtin_cpu_init();

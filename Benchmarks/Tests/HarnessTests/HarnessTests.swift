@@ -129,7 +129,11 @@ import Testing
   }
 
   @Test func theRequestSaysHowMuchIsReadBeforeEachRun() throws {
-    let script = #"echo '{"implementation": "x"}'; read request; case $request in *'"sweep":77'*) echo '{"absent": true}';; esac"#
+    let script = #"""
+      echo '{"implementation": "x"}'
+      read request
+      case $request in *'"sweep":77'*) echo '{"absent": true}';; esac
+      """#
     let peer = try Peer(["sh", "-c", script])
     defer { peer.stop() }
     let one = Case(operation: "linear", label: "x", dtype: "f32", sizes: [:])
