@@ -29,7 +29,7 @@ struct Options: ParsableArguments {
   @Option(help: "Seconds of measuring per case.")
   var seconds = 3.0
 
-  @Flag(help: "Before each run, read other memory until the caches hold nothing of the case: as weights are met in a model.")
+  @Flag(help: "Read other memory before each run, so that a case comes from memory, as weights do in a model.")
   var cold = false
 
   @Option(help: "The list of cases.")
