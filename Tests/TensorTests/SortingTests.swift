@@ -45,7 +45,8 @@ import Testing
     #expect(x.topK(200).indices.isIdentical(to: x.argsort(descending: true)[..<200]))
   }
 
-  /// Lines longer than a block of keys, of which one ends a block, in every pattern of bits: NaN, infinities, both zeros.
+  /// Lines longer than a block of keys, of which one ends a block, of random bits: NaN among them, and in the narrow types
+  /// infinities and both zeros.
   @Test(arguments: DType.allCases.filter { $0 != .bool })
   func anyBitsAreSortedAlikeOnEveryPath(_ dtype: DType) {
     var random = TestRandom(UInt64(dtype.size))
